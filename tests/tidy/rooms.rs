@@ -9,7 +9,7 @@ use crate::repository::Source;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The floors that are held to these rules. The owner of a floor adds its folder once it is in order.
-pub(crate) const HELD: [&str; 11] = [
+pub(crate) const HELD: [&str; 12] = [
     "service/src/core",
     "src/runtime",
     "src/store",
@@ -21,6 +21,7 @@ pub(crate) const HELD: [&str; 11] = [
     "src/api",
     "sim/src",
     "legacy/src",
+    "migrate/src",
 ];
 
 /// Rooms whose `mod.rs` defines the one type that the files below it share, and composes it of their
@@ -74,7 +75,16 @@ const UPWARD: [(&str, &str, &str); 8] = [
 ];
 
 /// Cycles of files inside one room that stay: the files, and why.
-const FILE_CYCLES: [(&[&str], &str); 4] = [
+const FILE_CYCLES: [(&[&str], &str); 5] = [
+    (
+        &[
+            "migrate/src/cli/crawl.rs",
+            "migrate/src/cli/inspect.rs",
+            "migrate/src/cli/load.rs",
+            "migrate/src/cli/mod.rs",
+        ],
+        "the flags of all commands stand in one file, as `--help` shows them, and each command reads its own",
+    ),
     (
         &[
             "src/model/query/filter.rs",

@@ -4,9 +4,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::ArchiveError;
-use super::manifest::{Content, FORMAT, Manifest, Segment, VERSION};
-use super::segment::{self, Digest, Found, SegmentWriter};
+use super::digest::Digest;
+use super::error::ArchiveError;
+use super::manifest::{Content, FORMAT, Manifest, Pass, PassKind, Segment, VERSION};
+use super::segment::{self, Found, SegmentWriter};
 use crate::core::slice::Slice;
 
 /// An archive that this process alone writes into.
@@ -102,9 +103,9 @@ impl Archive {
             .filter_map(|one| one.slice.as_ref());
         let last = slices.map(|slice| slice.pass).max().unwrap_or(0);
         archive.change(|manifest| {
-            let passes = (1..=last).map(|number| super::Pass {
+            let passes = (1..=last).map(|number| Pass {
                 number,
-                kind: super::PassKind::Rest,
+                kind: PassKind::Rest,
                 older: 0,
                 newer: 0,
                 started_at: 0,

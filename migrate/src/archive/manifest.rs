@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::segment::Digest;
+use super::digest::Digest;
 use crate::core::slice::Slice;
 
 /// The word that a manifest begins with.

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use super::ArchiveError;
+use super::error::ArchiveError;
 use super::manifest::{Content, Manifest, Segment};
 use super::segment::read_segment;
 use crate::core::page;

@@ -11,7 +11,8 @@ use sha2::{Digest as _, Sha256};
 use zstd::bulk::Compressor;
 use zstd::zstd_safe::{self, CParameter};
 
-use super::ArchiveError;
+use super::digest::{Digest, hex};
+use super::error::{ArchiveError, Damage};
 use super::manifest::{Content, Segment, VERSION};
 use crate::core::page::{self, PageError, Summary};
 use crate::core::slice::{Request, Slice};
@@ -21,36 +22,6 @@ pub const PAGES_MAX: u32 = 64;
 
 /// The bytes of a line. A page of a thousand rows of the longest messages is far below.
 const LINE_BYTES_MAX: usize = 256 * 1024 * 1024;
-
-/// The length and hash of some bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Digest {
-    /// The number of bytes.
-    pub bytes: u64,
-    /// Their SHA-256, as hex digits.
-    pub sha256: String,
-}
-
-impl Digest {
-    /// The digest of `bytes`.
-    #[must_use]
-    pub fn of(bytes: &[u8]) -> Self {
-        Self {
-            bytes: bytes.len() as u64,
-            sha256: hex(&Sha256::digest(bytes)),
-        }
-    }
-}
-
-/// Bytes as hex digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing into a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
 
 /// The first line of a segment: enough to take the file over when the manifest does not name it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,26 +85,6 @@ impl Page {
     pub fn as_of(&self) -> i64 {
         self.answered_at.unwrap_or(self.asked_at)
     }
-}
-
-/// The damage of a segment.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Damage {
-    /// The file is not there.
-    #[error("the file is missing")]
-    Missing,
-    /// The file has another length or hash than the manifest says.
-    #[error("the file is not what was written (length or SHA-256 differ)")]
-    File,
-    /// A frame cannot be decompressed.
-    #[error("frame {0} is damaged")]
-    Frame(usize),
-    /// A line cannot be understood.
-    #[error("line {0} cannot be understood")]
-    Line(usize),
-    /// A page has another hash than it says.
-    #[error("the body in line {0} has another SHA-256 than it should")]
-    Body(usize),
 }
 
 /// A segment that is being written, as `NUMBER.part`.

@@ -8,7 +8,7 @@ use super::key::master_key;
 use super::{CrawlArguments, LEFT};
 use crate::core::pace::Limits;
 use crate::core::slice::DAY_MS;
-use crate::crawl::{self, CrawlError, Options, Progress, Report};
+use crate::crawl::{self, CrawlError, CrawlOptions, CrawlReport, Progress};
 use crate::http::{Server, ServerOptions};
 
 pub(super) fn run(arguments: &CrawlArguments) -> Result<ExitCode, String> {
@@ -29,10 +29,10 @@ pub(super) fn run(arguments: &CrawlArguments) -> Result<ExitCode, String> {
     }
 }
 
-fn options(arguments: &CrawlArguments) -> Options {
+fn options(arguments: &CrawlArguments) -> CrawlOptions {
     let pace = &arguments.pace;
     let now = crate::clock::wall_millis();
-    Options {
+    CrawlOptions {
         archive: arguments.archive.clone(),
         keeps_addresses: arguments.keep_addresses,
         since: arguments.days.map_or(0, |days| {
@@ -65,7 +65,10 @@ fn options(arguments: &CrawlArguments) -> Options {
 }
 
 /// Crawls until it is done or somebody presses Ctrl-C; then it still saves what it has.
-async fn until_interrupted(server: Server, options: &Options) -> Result<Report, CrawlError> {
+async fn until_interrupted(
+    server: Server,
+    options: &CrawlOptions,
+) -> Result<CrawlReport, CrawlError> {
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(async move {
         if tokio::signal::ctrl_c().await.is_ok() {
@@ -83,7 +86,7 @@ async fn until_interrupted(server: Server, options: &Options) -> Result<Report, 
     crawl::run(server, options, &Progress::shown(), stopped).await
 }
 
-fn tell(report: &Report) -> ExitCode {
+fn tell(report: &CrawlReport) -> ExitCode {
     let recovered = &report.recovered;
     if recovered.pages > 0 {
         println!(

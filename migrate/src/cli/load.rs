@@ -6,13 +6,13 @@ use std::time::Duration;
 use super::LoadArguments;
 use super::key::master_key;
 use crate::http::{Server, ServerOptions};
-use crate::load::{self, Destination, Fate, Options, Report};
+use crate::load::{self, Destination, Fate, LoadOptions, LoadReport};
 
 /// How long a service may take for one batch: a machine under load takes a while.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(super) fn run(arguments: &LoadArguments) -> Result<ExitCode, String> {
-    let options = Options {
+    let options = LoadOptions {
         into: destination(arguments)?,
         app: arguments.app.clone(),
         archives: arguments.archive.clone(),
@@ -48,7 +48,7 @@ fn destination(arguments: &LoadArguments) -> Result<Destination, String> {
     Ok(Destination::Service(Box::new(server)))
 }
 
-fn tell(report: &Report, is_listed: bool) {
+fn tell(report: &LoadReport, is_listed: bool) {
     let mut is_quarantined = false;
     for ((kind, fate), count) in &report.counts {
         let fate = match fate {

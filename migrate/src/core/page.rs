@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::slice::Place;
+use super::place::Place;
 
 /// Fields that hold the address of a sender: personal data that nobody needs to move a history.
 const ADDRESSES: [&str; 3] = ["from-ip", "fromIp", "sourceIP"];

@@ -9,6 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::page::Summary;
+use super::place::Place;
 
 /// The rows that a page may have; the interface allows no more.
 pub const PAGE_ROWS_MAX: u32 = 1000;
@@ -44,15 +45,6 @@ pub enum Scope {
         /// The client.
         id: String,
     },
-}
-
-/// A place in a history: a time, and the id of the row there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
-    /// Milliseconds since 1970.
-    pub at: i64,
-    /// The id of the row.
-    pub id: String,
 }
 
 /// A piece of work: some histories over one stretch of time, and how far they are read.

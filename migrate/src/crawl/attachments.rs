@@ -10,8 +10,9 @@ use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 
+use super::error::CrawlError;
+use super::progress::Progress;
 use super::source::Source;
-use super::{CrawlError, Progress};
 use crate::archive::{Archive, ArchiveError, Digest, Readings, table_rows};
 use crate::clock::wall_millis;
 use crate::http::HttpError;
@@ -36,7 +37,7 @@ pub struct Attachment {
 
 /// The counts of attachments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Fetched {
+pub struct FetchedFiles {
     /// Files that are in the archive now.
     pub kept: u64,
     /// Files that do not exist any more, or are too large.
@@ -51,7 +52,7 @@ pub(super) async fn fetch(
     source: &Source,
     progress: &Progress,
     bytes_max: u64,
-) -> Result<Fetched, CrawlError> {
+) -> Result<FetchedFiles, CrawlError> {
     let folder = archive.root().join("attachments");
     fs::create_dir_all(&folder).map_err(ArchiveError::io(&folder))?;
     let known: BTreeSet<String> = index_lines(archive.root())?
@@ -59,7 +60,7 @@ pub(super) async fn fetch(
         .map(|line| line.url)
         .collect();
     let index = Mutex::new(open_index(&folder)?);
-    let mut fetched = Fetched::default();
+    let mut fetched = FetchedFiles::default();
     let wanted: Vec<String> = urls(archive)?
         .into_iter()
         .filter(|url| !known.contains(url))

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
+use super::error::CrawlError;
+use super::progress::Progress;
 use super::source::{Fetched, Source};
-use super::{CrawlError, Progress};
 use crate::archive::{Archive, ArchiveError, CheckedKind, Content, PassKind, Readings, table_rows};
 use crate::core::page;
 use crate::core::page::Summary;

@@ -4,8 +4,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use super::error::CrawlError;
+use super::progress::Progress;
 use super::source::{Fetched, Source};
-use super::{CrawlError, Progress};
 use crate::archive::{Archive, ArchiveError, Content, PAGES_MAX, SegmentWriter};
 use crate::core::page::{self, Summary};
 use crate::core::slice::{PAGE_ROWS_MAX, Slice};

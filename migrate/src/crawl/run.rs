@@ -5,9 +5,12 @@ use std::collections::BTreeSet;
 
 use tokio::sync::watch;
 
-use super::attachments::{self, Fetched};
+use super::attachments::{self, FetchedFiles};
+use super::error::CrawlError;
+use super::options::CrawlOptions;
+use super::progress::Progress;
 use super::source::Source;
-use super::{CrawlError, Options, Progress, check, history, tables, tail};
+use super::{check, history, tables, tail};
 use crate::archive::{Archive, CheckedKind, Manifest, PassKind, Recovered};
 use crate::clock::wall_millis;
 use crate::core::page;
@@ -22,7 +25,7 @@ const OVERLAP_MS: i64 = 60 * 1000;
 
 /// The outcome of a run.
 #[derive(Clone, Debug, Default)]
-pub struct Report {
+pub struct CrawlReport {
     /// The things that the opening put in order.
     pub recovered: Recovered,
     /// Pages that were read.
@@ -40,7 +43,7 @@ pub struct Report {
     /// The findings of the comparison.
     pub checks: Vec<CheckedKind>,
     /// The counts of attachments.
-    pub attachments: Option<Fetched>,
+    pub attachments: Option<FetchedFiles>,
     /// The time until which the history is read.
     pub covered_until: Option<i64>,
 }
@@ -52,10 +55,10 @@ pub struct Report {
 /// [`CrawlError`] when the run cannot go on. The pages that were read are in the archive.
 pub async fn run(
     server: Server,
-    options: &Options,
+    options: &CrawlOptions,
     progress: &Progress,
     stop: watch::Receiver<bool>,
-) -> Result<Report, CrawlError> {
+) -> Result<CrawlReport, CrawlError> {
     let fresh = Manifest::new(
         server.app(),
         server.address(),
@@ -64,9 +67,9 @@ pub async fn run(
     );
     let (mut archive, recovered) = Archive::open(&options.archive, &fresh)?;
     let source = Source::new(server, options, progress.clone(), stop);
-    let mut report = Report {
+    let mut report = CrawlReport {
         recovered,
-        ..Report::default()
+        ..CrawlReport::default()
     };
     let result = Run {
         archive: &mut archive,
@@ -90,9 +93,9 @@ pub async fn run(
 struct Run<'a> {
     archive: &'a mut Archive,
     source: &'a Source,
-    options: &'a Options,
+    options: &'a CrawlOptions,
     progress: &'a Progress,
-    report: &'a mut Report,
+    report: &'a mut CrawlReport,
 }
 
 impl Run<'_> {

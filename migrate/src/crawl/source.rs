@@ -7,7 +7,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{CrawlError, Options, Progress};
+use super::error::CrawlError;
+use super::options::CrawlOptions;
+use super::progress::Progress;
 use crate::archive::{Digest, Page};
 use crate::clock::wall_millis;
 use crate::core::pace::Pace;
@@ -51,7 +53,7 @@ enum Try<T> {
 impl Source {
     pub(super) fn new(
         server: Server,
-        options: &Options,
+        options: &CrawlOptions,
         progress: Progress,
         stop: watch::Receiver<bool>,
     ) -> Self {

@@ -4,8 +4,9 @@
 
 use serde::Deserialize;
 
+use super::error::CrawlError;
+use super::progress::Progress;
 use super::source::{Fetched, Source};
-use super::{CrawlError, Progress};
 use crate::archive::{Archive, Content, PAGES_MAX, TableScan};
 use crate::clock::wall_millis;
 use crate::core::page::{self, PageError, Summary};

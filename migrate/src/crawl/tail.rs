@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::error::CrawlError;
+use super::progress::Progress;
 use super::source::{Fetched, Source};
-use super::{CrawlError, Progress};
 use crate::archive::{Archive, Content, PAGES_MAX, Page, PassKind};
 use crate::clock::wall_millis;
 use crate::core::page::{self, PageError, Summary};

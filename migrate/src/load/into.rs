@@ -9,7 +9,8 @@ use sampan_service::storage::{Known, RedbStorage, Storage as _};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Destination, LoadError};
+use super::error::LoadError;
+use super::options::Destination;
 use crate::http::{Server, Verdict, judge};
 
 /// Messages that are made durable together in a folder.

@@ -2,6 +2,7 @@
 //!
 //! | file | what it does |
 //! |---|---|
+//! | `options.rs`, `error.rs` | the sources and the target of a load; why one ended early |
 //! | `export.rs` | exports of tables: JSON Lines, arrays, `results`, BSON; gz and tar around them |
 //! | `rows.rs` | what a row of a table about clients means |
 //! | `target.rs` | messages in batches as they come, conversations at the end |
@@ -10,8 +11,10 @@
 //!
 //! Loading is a join: see [`sampan_service::core::loading`]. Sources may come in any order, and again.
 
+mod error;
 mod export;
 mod into;
+mod options;
 mod report;
 mod rows;
 mod target;
@@ -20,117 +23,24 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use sampan::model::{AppId, Timestamp};
-use sampan_service::storage::StorageError;
 
+pub use self::error::LoadError;
 pub use self::export::{ExportError, read_export};
-pub use self::report::{Fate, Report};
+pub use self::options::{Destination, LoadOptions};
+pub use self::report::{Fate, LoadReport};
 
 use self::into::Into;
 use self::target::Target;
-use crate::archive::{Archive, ArchiveError, Manifest, table_rows_while};
+use crate::archive::{Archive, Manifest, table_rows_while};
 use crate::core::compare::Change;
-use crate::http::{Fatal, Server};
 use crate::merged::Messages;
-
-/// The place to load into.
-#[derive(Clone, Debug)]
-pub enum Destination {
-    /// The data folder of a service that does not run; made if it is not there.
-    Folder(PathBuf),
-    /// A service that runs, with its master key.
-    Service(Box<Server>),
-}
-
-/// The sources of a load, and its target.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The place to load into.
-    pub into: Destination,
-    /// The app, as the service knows it.
-    pub app: String,
-    /// Folders of archives.
-    pub archives: Vec<PathBuf>,
-    /// Files of exports.
-    pub exports: Vec<PathBuf>,
-    /// The file that lists every row that was not stored.
-    pub report: Option<PathBuf>,
-}
-
-/// The reason why loading ended early. The rows that were loaded stay, and loading again goes on.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// An archive cannot be read.
-    #[error(transparent)]
-    Archive(#[from] ArchiveError),
-    /// An export cannot be read.
-    #[error(transparent)]
-    Export(#[from] ExportError),
-    /// The service's data cannot be used.
-    #[error("the service's data: {0}")]
-    Storage(StorageError),
-    /// The disk has no room for the service's data.
-    #[error(
-        "the disk is full. Nothing that was loaded before is lost; make room and run the same command again"
-    )]
-    DiskFull,
-    /// The service refuses to load.
-    #[error(transparent)]
-    Refused(#[from] Fatal),
-    /// The service does not know how to load.
-    #[error("{0} takes no history: it is no sampan-service, or one of an older version")]
-    TakesNone(String),
-    /// The answer of the service says nothing of the rows that it was sent.
-    #[error("{0} answers as no sampan-service does")]
-    Answer(String),
-    /// The service did not load in spite of many tries.
-    #[error("the service does not load ({reason}), after {tries} tries")]
-    GivenUp {
-        /// The last reason.
-        reason: String,
-        /// The number of tries.
-        tries: u32,
-    },
-    /// Loading stopped at a row; the row or one of those right before it is the cause.
-    #[error("{error}. Loading stopped at {place}. Rows before it stay loaded; run it again")]
-    Stopped {
-        /// The source, and the row in it.
-        place: String,
-        /// Why.
-        error: Box<LoadError>,
-    },
-    /// An archive is of another app.
-    #[error("{path} is an archive of app {found}, not of {wanted}; nothing of it was loaded")]
-    OtherApp {
-        /// The archive.
-        path: PathBuf,
-        /// Its app.
-        found: String,
-        /// The app that is loaded into.
-        wanted: String,
-    },
-    /// The app's id is none.
-    #[error("{0:?} is no id of an app")]
-    AppId(String),
-    /// The report cannot be written.
-    #[error("the report cannot be written: {0}")]
-    Report(std::io::Error),
-}
-
-impl From<StorageError> for LoadError {
-    fn from(error: StorageError) -> Self {
-        match error.is_disk_full() {
-            true => Self::DiskFull,
-            false => Self::Storage(error),
-        }
-    }
-}
 
 /// Loads everything that is named, tables before messages.
 ///
 /// # Errors
 ///
 /// [`LoadError`] when a source cannot be read or the data not be written.
-pub async fn run(options: &Options) -> Result<Report, LoadError> {
+pub async fn run(options: &LoadOptions) -> Result<LoadReport, LoadError> {
     let app = AppId::new(&options.app).map_err(|_| LoadError::AppId(options.app.clone()))?;
     let mut manifests = Vec::new();
     for path in &options.archives {
@@ -145,7 +55,7 @@ pub async fn run(options: &Options) -> Result<Report, LoadError> {
         }
         manifests.push((path, manifest));
     }
-    let report = Report::to(options.report.as_deref()).map_err(LoadError::Report)?;
+    let report = LoadReport::to(options.report.as_deref()).map_err(LoadError::Report)?;
     let mut target = Target::new(Into::open(&options.into, app)?, report);
     match sources(&mut target, options, &manifests).await {
         // The rows before the damage count; the others come in another run.
@@ -160,7 +70,7 @@ pub async fn run(options: &Options) -> Result<Report, LoadError> {
 
 async fn sources(
     target: &mut Target,
-    options: &Options,
+    options: &LoadOptions,
     manifests: &[(&PathBuf, Manifest)],
 ) -> Result<(), LoadError> {
     for path in &options.exports {

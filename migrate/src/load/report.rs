@@ -22,14 +22,14 @@ pub enum Fate {
 
 /// Counts, and the file of rows that were not stored.
 #[derive(Debug, Default)]
-pub struct Report {
+pub struct LoadReport {
     /// The number of rows of each kind with each fate.
     pub counts: BTreeMap<(String, Fate), u64>,
     list: Option<BufWriter<File>>,
     failed: Option<std::io::Error>,
 }
 
-impl Report {
+impl LoadReport {
     /// A report whose list is written to a file.
     pub(super) fn to(path: Option<&Path>) -> std::io::Result<Self> {
         let list = path.map(File::create).transpose()?.map(BufWriter::new);

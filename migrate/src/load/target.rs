@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use sampan_service::core::loading::{ConversationRow, Loaded, LoadedMessage, NOT_SAID_WHOSE};
 use sampan_service::storage::{Kind, Known};
 
-use super::LoadError;
+use super::error::LoadError;
 use super::into::Into;
-use super::report::{Fate, Report};
+use super::report::{Fate, LoadReport};
 use super::rows::{RoleRow, SubscriberRow};
 use crate::core::row::Row;
 
@@ -20,7 +20,7 @@ const BATCH_BYTES: usize = 256 * 1024;
 
 pub(super) struct Target {
     into: Into,
-    pub(super) report: Report,
+    pub(super) report: LoadReport,
     /// The facts about conversations that this run learned.
     learned: BTreeMap<String, Known>,
     /// Service conversations, as far as tables tell.
@@ -30,7 +30,7 @@ pub(super) struct Target {
 }
 
 impl Target {
-    pub(super) fn new(into: Into, report: Report) -> Self {
+    pub(super) fn new(into: Into, report: LoadReport) -> Self {
         Self {
             into,
             report,
@@ -210,7 +210,7 @@ impl Target {
     }
 
     /// Loads the conversations, and makes everything durable.
-    pub(super) async fn finish(mut self) -> Result<Report, LoadError> {
+    pub(super) async fn finish(mut self) -> Result<LoadReport, LoadError> {
         self.flush().await?;
         let (mut batch, mut bytes) = (Vec::new(), 0);
         for (id, known) in std::mem::take(&mut self.learned) {

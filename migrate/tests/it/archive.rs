@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sampan_migrate::archive::{Archive, read_segment};
 use sampan_migrate::core::compare::Change;
-use sampan_migrate::crawl::{Options, damaged_attachments, index_lines};
+use sampan_migrate::crawl::{CrawlOptions, damaged_attachments, index_lines};
 use serde_json::json;
 
 use crate::fake::{DAY, Dice, Fake, FakeRow, NOW, history};
@@ -25,7 +25,7 @@ async fn make(archive: &Path) {
         let bytes = path.repeat(30).into_bytes();
         fake.world().files.insert(path.to_owned(), (200, bytes));
     }
-    let first = Options {
+    let first = CrawlOptions {
         attachments: Some(10_000),
         ..options(archive)
     };
@@ -33,7 +33,7 @@ async fn make(archive: &Path) {
     fake.world().now = NOW + DAY;
     fake.world().rows[7].data = json!({ "_lctype": -1, "_lctext": "edited" }).to_string();
     fake.world().rows[8].data = json!({ "_lctype": -127 }).to_string();
-    let again = Options {
+    let again = CrawlOptions {
         again: true,
         ..first
     };
@@ -163,7 +163,7 @@ async fn a_damaged_attachment_is_told_set_aside_and_fetched_again() {
     fake.world().rows = vec![row];
     let picture = (200, b"picture".to_vec());
     fake.world().files.insert("/files/one".to_owned(), picture);
-    let crawl = Options {
+    let crawl = CrawlOptions {
         attachments: Some(1000),
         ..options(folder.path())
     };

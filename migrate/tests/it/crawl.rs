@@ -6,7 +6,7 @@ use crate::fake::{DAY, Fake, FakeRow, KEY, NOW, history};
 use crate::{changes, expected, messages, options, raw_rows, rows, run};
 use sampan_migrate::archive::{Archive, read_segment, table_rows};
 use sampan_migrate::core::compare::Change;
-use sampan_migrate::crawl::{Options, index_lines};
+use sampan_migrate::crawl::{CrawlOptions, index_lines};
 
 fn row(at: i64, id: &str, conversation: &str) -> FakeRow {
     FakeRow {
@@ -25,7 +25,7 @@ async fn a_crawl_saves_every_message_once() {
     let folder = tempfile::tempdir().unwrap();
     let history = history(7, 4000, 9);
     let fake = Fake::start(history.clone()).await;
-    let daily = Options {
+    let daily = CrawlOptions {
         slice_ms: DAY,
         ..options(folder.path())
     };
@@ -80,7 +80,7 @@ async fn what_is_older_than_services_keep_is_saved_if_it_is_there() {
 async fn the_oldest_slices_are_asked_for_first() {
     let folder = tempfile::tempdir().unwrap();
     let fake = Fake::start(history(5, 50, 5)).await;
-    let one_worker = Options {
+    let one_worker = CrawlOptions {
         workers: 1,
         ..options(folder.path())
     };
@@ -109,7 +109,7 @@ async fn the_key_is_nowhere_in_the_archive_and_addresses_only_if_asked_for() {
     for keeps_addresses in [false, true] {
         let folder = tempfile::tempdir().unwrap();
         let fake = Fake::start(history(11, 300, 2)).await;
-        let options = Options {
+        let options = CrawlOptions {
             keeps_addresses,
             ..options(folder.path())
         };
@@ -166,7 +166,7 @@ async fn a_second_pass_finds_edits_recalls_deletions_and_rows_that_came_very_lat
             deleted,
         )
     };
-    let again = Options {
+    let again = CrawlOptions {
         again: true,
         ..options(folder.path())
     };
@@ -199,7 +199,7 @@ async fn what_expired_between_two_passes_is_not_called_deleted() {
     fake.world().now = NOW + 2 * DAY;
     run(
         &fake,
-        &Options {
+        &CrawlOptions {
             again: true,
             ..options(folder.path())
         },
@@ -222,7 +222,7 @@ async fn tables_are_read_by_cursor_or_where_there_is_none_by_position() {
             .insert("_Conversation".to_owned(), conversations.clone());
         fake.world().has_scan = has_scan;
         let tables = vec!["_Conversation".to_owned(), "_Nothing".to_owned()];
-        let options = Options {
+        let options = CrawlOptions {
             tables,
             ..options(folder.path())
         };
@@ -266,7 +266,7 @@ async fn kinds_of_conversation_that_the_history_of_the_app_leaves_out_are_read_b
         table.push(json!({ "objectId": "gone" }));
         world.tables.insert("_Conversation".to_owned(), table);
     }
-    let options = Options {
+    let options = CrawlOptions {
         tables: vec!["_Conversation".to_owned()],
         check_percent: 1.0,
         ..options(folder.path())
@@ -299,7 +299,7 @@ async fn attachments_are_kept_under_their_hash_and_what_is_gone_is_noted_once() 
     fake.world()
         .files
         .insert("/files/one".to_owned(), (200, b"picture".to_vec()));
-    let options = Options {
+    let options = CrawlOptions {
         attachments: Some(1000),
         ..options(folder.path())
     };
@@ -322,7 +322,7 @@ async fn following_saves_what_comes_while_it_runs() {
     let folder = tempfile::tempdir().unwrap();
     let fake = Fake::start(vec![row(NOW - DAY, "a", "c")]).await;
     let follow = Some(std::time::Duration::from_millis(5));
-    let options = Options {
+    let options = CrawlOptions {
         follow,
         ..options(folder.path())
     };
@@ -372,7 +372,7 @@ async fn the_reader_in_python_finds_the_same_messages() {
     run(&fake, &options(folder.path())).await.unwrap();
     fake.world().now = NOW + DAY;
     fake.world().rows[7].data = "edited".to_owned();
-    let again = Options {
+    let again = CrawlOptions {
         again: true,
         ..options(folder.path())
     };

@@ -151,7 +151,7 @@ async fn messages_and_groups_of_the_first_generation_are_loaded() {
         row("to-other-group", json!("group2"), true),
     ];
     let archive = folder.path().join("archive");
-    let crawl = sampan_migrate::crawl::Options {
+    let crawl = sampan_migrate::crawl::CrawlOptions {
         tables: vec!["AVOSRealtimeGroups".to_owned()],
         ..options(&archive)
     };

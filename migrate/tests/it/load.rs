@@ -4,16 +4,16 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use sampan::model::{AppId, Timestamp};
-use sampan_migrate::load::{self, Destination, Fate, LoadError, Report};
+use sampan_migrate::load::{self, Destination, Fate, LoadError, LoadReport};
 use sampan_service::storage::{Body, Message, Order, RedbStorage, Span, Storage as _, Write};
 use serde_json::{Value, json};
 
 use crate::fake::{APP, DAY, Fake, FakeRow, NOW, history};
 use crate::{options, run, server};
-use sampan_migrate::crawl::{Options, Progress};
+use sampan_migrate::crawl::{CrawlOptions, Progress};
 
-pub(crate) fn sources(data: &Path, archives: &[&Path], exports: &[&Path]) -> load::Options {
-    load::Options {
+pub(crate) fn sources(data: &Path, archives: &[&Path], exports: &[&Path]) -> load::LoadOptions {
+    load::LoadOptions {
         into: Destination::Folder(data.to_owned()),
         app: APP.to_owned(),
         archives: archives.iter().map(|path| path.to_path_buf()).collect(),
@@ -22,7 +22,7 @@ pub(crate) fn sources(data: &Path, archives: &[&Path], exports: &[&Path]) -> loa
     }
 }
 
-pub(crate) async fn load_into(data: &Path, archives: &[&Path], exports: &[&Path]) -> Report {
+pub(crate) async fn load_into(data: &Path, archives: &[&Path], exports: &[&Path]) -> LoadReport {
     load::run(&sources(data, archives, exports)).await.unwrap()
 }
 
@@ -182,7 +182,7 @@ async fn sources_in_any_order_and_number_give_the_same_bytes() {
     fake.world().now = NOW + 2 * DAY;
     run(
         &fake,
-        &Options {
+        &CrawlOptions {
             again: true,
             ..options(&second)
         },
@@ -382,7 +382,7 @@ async fn what_happened_in_the_new_service_is_not_undone_by_loading_again() {
     fake.world().rows[3].data = "edited there".to_owned();
     run(
         &fake,
-        &Options {
+        &CrawlOptions {
             again: true,
             ..options(&archive)
         },
@@ -400,7 +400,7 @@ async fn an_archive_of_another_app_and_a_damaged_export_are_told() {
     let archive = folder.path().join("archive");
     run(&fake, &options(&archive)).await.unwrap();
     let data = folder.path().join("data");
-    let other = load::Options {
+    let other = load::LoadOptions {
         app: "other".to_owned(),
         ..sources(&data, &[&archive], &[])
     };
@@ -478,7 +478,7 @@ async fn messages_of_a_service_conversation_are_seen_by_their_reader_alone() {
         fake.world().tables.insert(class.to_owned(), vec![row]);
     }
     let archive = folder.path().join("archive");
-    let crawl = Options {
+    let crawl = CrawlOptions {
         tables: vec!["_Conversation".to_owned(), "_SysMessage".to_owned()],
         check_percent: 100.0,
         ..options(&archive)

@@ -34,14 +34,14 @@ use fake::{APP, Fake, FakeRow, KEY, json_of};
 use sampan_migrate::archive::Archive;
 use sampan_migrate::core::compare::{Change, Merged};
 use sampan_migrate::core::pace::Limits;
-use sampan_migrate::crawl::{CrawlError, Options, Progress, Report};
+use sampan_migrate::crawl::{CrawlError, CrawlOptions, CrawlReport, Progress};
 use sampan_migrate::http::{MasterKey, Server, ServerOptions};
 use sampan_migrate::merged::Messages;
 use serde_json::Value;
 
 /// Options as the program has them, but without its patience.
-fn options(archive: &Path) -> Options {
-    Options {
+fn options(archive: &Path) -> CrawlOptions {
+    CrawlOptions {
         archive: archive.to_owned(),
         keeps_addresses: false,
         since: 0,
@@ -78,7 +78,7 @@ fn server_as(fake: &Fake, app: &str, key: &str) -> Server {
     .unwrap()
 }
 
-async fn run(fake: &Fake, options: &Options) -> Result<Report, CrawlError> {
+async fn run(fake: &Fake, options: &CrawlOptions) -> Result<CrawlReport, CrawlError> {
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let progress = Progress::hidden();
     let crawl = sampan_migrate::crawl::run(server(fake), options, &progress, stopped);

@@ -3,9 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use sampan_migrate::crawl::{Options, Progress};
+use sampan_migrate::crawl::{CrawlOptions, Progress};
 use sampan_migrate::http::{Fatal, MasterKey, Server, ServerOptions};
-use sampan_migrate::load::{self, Destination, LoadError, Report};
+use sampan_migrate::load::{self, Destination, LoadError, LoadReport};
 use sampan_service::{RunningService, Service, ServiceOptions, StorageChoice};
 use serde_json::json;
 
@@ -14,7 +14,7 @@ use crate::load::{dump, iso, lines, table};
 use crate::{options, run};
 
 async fn load_into(data: &Path, archive: &Path) {
-    let sources = load::Options {
+    let sources = load::LoadOptions {
         into: Destination::Folder(data.to_owned()),
         app: APP.to_owned(),
         archives: vec![archive.to_owned()],
@@ -75,7 +75,7 @@ async fn a_service_of_our_own_is_crawled_and_its_twin_holds_the_same() {
         "_ConversationMemberInfo".to_owned(),
     ];
     let (first, second) = (folder.path().join("first"), folder.path().join("second"));
-    let with_tables = |archive: &Path| Options {
+    let with_tables = |archive: &Path| CrawlOptions {
         tables: tables.clone(),
         check_percent: 100.0,
         ..options(archive)
@@ -142,7 +142,7 @@ async fn troubled(folder: &Path) -> (PathBuf, PathBuf) {
         fake.world().tables.insert(name.to_owned(), rows);
     }
     let archive = folder.join("archive");
-    let crawl = Options {
+    let crawl = CrawlOptions {
         tables: names,
         ..options(&archive)
     };
@@ -157,9 +157,9 @@ async fn load_all(
     into: Destination,
     archive: &Path,
     export: &Path,
-) -> Result<(Report, String), LoadError> {
+) -> Result<(LoadReport, String), LoadError> {
     let list = archive.with_extension("report");
-    let sources = load::Options {
+    let sources = load::LoadOptions {
         into,
         app: APP.to_owned(),
         archives: vec![archive.to_owned()],

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::fake::{APP, Dice, Fake, Fault, KEY, history};
 use crate::{expected, options, raw_rows, rows, run, server_as};
 use sampan_migrate::archive::{Archive, ArchiveError};
-use sampan_migrate::crawl::{CrawlError, Options, Progress};
+use sampan_migrate::crawl::{CrawlError, CrawlOptions, Progress};
 use sampan_migrate::http::Fatal;
 
 /// The program with the flags that tests need.
@@ -85,7 +85,7 @@ async fn a_limit_is_found_and_kept_to() {
     let block = Duration::from_millis(40);
     fake.world().limit = Some((20, block));
     fake.world().page_cap = 3;
-    let options = Options {
+    let options = CrawlOptions {
         limits: sampan_migrate::core::pace::Limits {
             start: 6e6,
             ceiling: 6e6,
@@ -142,7 +142,7 @@ async fn a_page_that_never_comes_is_left_for_the_next_run_and_all_others_are_sav
         bad += u32::from(number > 8 && bad < 3);
         (number > 8 && bad < 3).then_some(Fault::Status(500))
     });
-    let impatient = Options {
+    let impatient = CrawlOptions {
         tries: 1,
         ..options(folder.path())
     };
