@@ -2,6 +2,7 @@
 //!
 //! | file | what it does |
 //! |---|---|
+//! | `service.rs`, `options.rs`, `listening.rs` | starting and stopping; the options; the addresses and the tasks that serve them |
 //! | `actor.rs` | the one loop around the core: drain, decide, commit, deliver |
 //! | `turns.rs` | whose input the core takes next: each client in its turn, by counted cost |
 //! | `socket.rs` | a task per connection |
@@ -46,9 +47,11 @@ mod hooks;
 mod http;
 mod inspector;
 mod listener;
+mod listening;
 mod metrics;
 mod observer;
 mod operator;
+mod options;
 mod outgoing;
 mod proxy;
 mod push;
@@ -65,10 +68,11 @@ mod turns;
 
 #[cfg(unix)]
 pub use self::control::{BackupRequest, socket_in};
+pub use self::options::{
+    FilesChoice, InspectorOptions, ServiceError, ServiceOptions, StorageChoice,
+};
 pub use self::proxy::{Network, NotANetwork};
 pub use self::s3::{S3Error, S3Options};
+pub use self::service::RunningService;
 pub(crate) use self::service::start;
-pub use self::service::{
-    FilesChoice, InspectorOptions, RunningService, ServiceError, ServiceOptions, StorageChoice,
-};
 pub use self::tls::{TlsError, TlsFiles};

@@ -1,169 +1,30 @@
 //! Starting and stopping a service.
 
 use std::net::SocketAddr;
-#[cfg(unix)]
-use std::path::Path;
-use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task;
 
 use super::actor::{self, Actor, Letter};
 use super::clock::{Clock, SystemEntropy};
-#[cfg(unix)]
-use super::control;
 use super::fanout::LocalFanOut;
 use super::feed::Feed;
 use super::hooks::HookCaller;
 use super::http::{self, Shared};
-use super::inspector;
-use super::listener::{PatientListener, Peer};
+use super::listening::{Addresses, Tasks};
 use super::metrics::Metrics;
 use super::observer::Observer;
-use super::operator;
-use super::proxy::Network;
+use super::options::{ServiceError, ServiceOptions, StorageChoice};
 use super::push::Pusher;
-use super::report::report;
-use super::s3::{S3Error, S3Files, S3Options};
 use super::socket::Reach;
-use super::tls::{Certificate, TlsError, TlsFiles};
+use super::tls::Certificate;
 use crate::core::Core;
-use crate::core::app::{Apps, Secret};
-use crate::files::{DiskFiles, FileStore, Files, MemoryFiles};
-use crate::storage::{MemoryStorage, RedbStorage, Storage, StorageError, Write};
-
-/// Where the service keeps its data.
-#[derive(Clone, Debug)]
-pub enum StorageChoice {
-    /// In this folder, which is made if it is not there. One process at a time.
-    Folder(PathBuf),
-    /// In memory: gone when the service stops. For tests.
-    Memory,
-}
-
-impl StorageChoice {
-    /// The folder of the data, where there is one.
-    fn folder(&self) -> Option<&PathBuf> {
-        match self {
-            Self::Folder(folder) => Some(folder),
-            Self::Memory => None,
-        }
-    }
-
-    /// The file of the data, where there is one.
-    fn file(&self) -> Option<PathBuf> {
-        self.folder().map(|folder| RedbStorage::file_in(folder))
-    }
-}
-
-/// Where the files are that clients upload.
-#[derive(Clone, Debug)]
-pub enum FilesChoice {
-    /// With the other data: in a folder of theirs, or in memory.
-    WithData,
-    /// In a storage that speaks S3.
-    S3(S3Options),
-}
-
-impl FilesChoice {
-    async fn open(&self, storage: &StorageChoice, clock: &Clock) -> Result<Files, ServiceError> {
-        let store: Box<dyn FileStore> = match (self, storage) {
-            (Self::S3(options), _) => {
-                let store = S3Files::new(options, clock.clone())?;
-                store.check().await?;
-                Box::new(store)
-            }
-            (Self::WithData, StorageChoice::Memory) => Box::<MemoryFiles>::default(),
-            (Self::WithData, StorageChoice::Folder(folder)) => {
-                let folder = folder.join("files");
-                let opened = DiskFiles::open(&folder);
-                Box::new(opened.map_err(|reason| ServiceError::Files { folder, reason })?)
-            }
-        };
-        Ok(Files::new(store, Box::new(SystemEntropy)))
-    }
-}
-
-/// The page that shows the service at work.
-#[derive(Clone, Debug)]
-pub struct InspectorOptions {
-    /// Where it is served; port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// The token; a caller that shows it sees everything that the service keeps.
-    pub token: Secret,
-}
-
-/// How a service is started.
-#[derive(Clone, Debug)]
-pub struct ServiceOptions {
-    /// Where it listens; port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// Where its data are.
-    pub storage: StorageChoice,
-    /// Where the files are that clients upload.
-    pub files: FilesChoice,
-    /// The apps it serves.
-    pub apps: Apps,
-    /// Under which URL clients reach it, where that is not the address they ask; with `https` when
-    /// a reverse proxy encrypts.
-    pub public_url: Option<String>,
-    /// The certificate by which the service itself encrypts; without it a proxy does, or nobody.
-    pub tls: Option<TlsFiles>,
-    /// The proxies whose word about a client's address and encryption is taken.
-    pub trusted_proxies: Vec<Network>,
-    /// Requests and WebSockets that one address may open in a minute, as many as it likes without it;
-    /// more are refused with status 429.
-    pub address_rate: Option<u32>,
-    /// Where the numbers are served (`/metrics`), if anywhere: an address that only the operator
-    /// reaches. Port 0 takes a free one.
-    pub metrics: Option<SocketAddr>,
-    /// The page that shows the service at work, if it is wanted.
-    pub inspector: Option<InspectorOptions>,
-    /// True if the service's own clock, which is kept with the data and never goes back, is to begin anew from
-    /// the machine's: after a start with a wrong clock that was far ahead.
-    pub forget_clock: bool,
-}
-
-/// Why a service cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum ServiceError {
-    /// The data cannot be opened.
-    #[error("the data cannot be opened: {0}")]
-    Storage(#[from] StorageError),
-    /// The folder of the clients' files cannot be opened.
-    #[error("the folder of the files, {}, cannot be used: {reason}", .folder.display())]
-    Files {
-        /// The folder.
-        folder: PathBuf,
-        /// The error of the system.
-        reason: std::io::Error,
-    },
-    /// The storage of the clients' files cannot be used.
-    #[error("the storage of the files cannot be used: {0}")]
-    S3(#[from] S3Error),
-    /// The address cannot be listened on.
-    #[error("{addr} cannot be listened on: {reason}")]
-    Listen {
-        /// The address.
-        addr: SocketAddr,
-        /// The error of the system.
-        reason: std::io::Error,
-    },
-    /// The certificate cannot be used.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// The system does not tell when the service is to end.
-    #[error("signals cannot be waited for: {0}")]
-    Signal(std::io::Error),
-    /// A thread cannot be made.
-    #[error("the service's thread cannot be started: {0}")]
-    Thread(std::io::Error),
-}
+use crate::core::app::Apps;
+use crate::storage::{MemoryStorage, RedbStorage, Storage, Write};
 
 /// A service that listens. Dropping it stops it without waiting; [`RunningService::stop`] waits.
 #[derive(Debug)]
@@ -279,51 +140,34 @@ impl Drop for RunningService {
 
 /// Starts a service on the current tokio runtime.
 pub(crate) async fn start(options: ServiceOptions) -> Result<RunningService, ServiceError> {
-    let (listener, addr) = listen(options.listen).await?;
-    let for_inspector = match &options.inspector {
-        Some(inspector) => Some(listen(inspector.listen).await?),
-        None => None,
-    };
-    let feed = options.inspector.as_ref().map(|_| Arc::<Feed>::default());
-    let for_metrics = match options.metrics {
-        Some(addr) => Some(listen(addr).await?),
-        None => None,
-    };
+    let addresses = Addresses::open(&options).await?;
     let certificate = options.tls.map(Certificate::open).transpose()?;
+    let feed = options.inspector.as_ref().map(|_| Arc::<Feed>::default());
     let metrics = Arc::new(Metrics::new(options.storage.file()));
-    #[cfg(unix)]
-    let folder = options.storage.folder().cloned();
-    let (sender, mailbox) = mpsc::channel(actor::MAILBOX);
+    let (mailbox, letters) = mpsc::channel(actor::MAILBOX);
     let outlets = Arc::new(LocalFanOut::default());
     let clock = Clock::start();
     let (tell_end, ended) = watch::channel(false);
-    let hooks = HookCaller::new(
-        clock.clone(),
-        sender.downgrade(),
-        (metrics.clone(), feed.clone()),
-    );
-    let asked_over_http = hooks.clone();
+    let told = (Arc::clone(&metrics), feed.clone());
+    let hooks = HookCaller::new(clock.clone(), mailbox.downgrade(), told.clone());
+    let sender = mailbox.downgrade();
     let start = Start {
         apps: options.apps.clone(),
-        mailbox,
+        mailbox: letters,
         clock: clock.clone(),
         outlets: Arc::clone(&outlets),
         observer: Observer::new(Arc::clone(&metrics), feed.clone()),
-        pusher: Pusher::new(
-            clock.clone(),
-            sender.downgrade(),
-            hooks.clone(),
-            (metrics.clone(), feed.clone()),
-        ),
-        hooks,
+        pusher: Pusher::new(clock.clone(), sender, hooks.clone(), told),
+        hooks: hooks.clone(),
         ended: tell_end,
     };
-    let storage = &options.storage;
-    let actor = start.on_storage(storage, options.forget_clock).await?;
+    let actor = start
+        .on_storage(&options.storage, options.forget_clock)
+        .await?;
     // After the storage, which lets one process in: opening takes away the uploads that are under way.
-    let files = options.files.open(storage, &clock).await?;
+    let files = options.files.open(&options.storage, &clock).await?;
     let reach = Reach {
-        mailbox: sender.clone(),
+        mailbox: mailbox.clone(),
         outlets: Arc::clone(&outlets),
         metrics,
         waiting: Arc::default(),
@@ -333,37 +177,21 @@ pub(crate) async fn start(options: ServiceOptions) -> Result<RunningService, Ser
         trusted: options.trusted_proxies,
         address_rate: options.address_rate,
         files,
-        hooks: asked_over_http,
+        hooks,
     };
     let shared = Arc::new(Shared::new(options.apps, clock.clone(), reach, of_http));
-    let (stop, stopped) = watch::channel(false);
-    let mut servers = Vec::new();
-    let mut metrics_addr = None;
-    if let Some((listener, addr)) = for_metrics {
-        let served = operator::serve(listener, Arc::clone(&shared), stopped.clone());
-        servers.push(task::spawn(served));
-        metrics_addr = Some(addr);
-    }
-    let mut inspector_addr = None;
-    if let (Some((listener, addr)), Some(feed), Some(inspector)) =
-        (for_inspector, feed, options.inspector)
-    {
-        let told = (feed, inspector.token);
-        let served = inspector::serve(listener, Arc::clone(&shared), told, stopped.clone());
-        servers.push(task::spawn(served));
-        inspector_addr = Some(addr);
-    }
-    #[cfg(unix)]
-    if let Some(folder) = folder {
-        servers.extend(serve_tools(&folder, &shared, stopped.clone()));
-    }
-    let encrypted = certificate.is_some();
-    if let Some(certificate) = certificate.clone() {
-        servers.push(task::spawn(certificate.follow(stopped.clone())));
-    }
-    let listener = PatientListener::new(listener, certificate);
     let weak = Arc::downgrade(&shared);
-    servers.push(task::spawn(serve(listener, shared, stopped)));
+    let (stop, stopped) = watch::channel(false);
+    let encrypted = certificate.is_some();
+    let addr = addresses.clients();
+    let (metrics_addr, inspector_addr) = (addresses.metrics(), addresses.inspector());
+    let page = feed.zip(options.inspector.map(|it| it.token));
+    let mut tasks = Tasks::new(shared, stopped);
+    #[cfg(unix)]
+    if let Some(folder) = options.storage.folder() {
+        tasks.serve_tools(folder);
+    }
+    tasks.serve(addresses, certificate, page);
     Ok(RunningService {
         addr,
         encrypted,
@@ -372,39 +200,12 @@ pub(crate) async fn start(options: ServiceOptions) -> Result<RunningService, Ser
         inspector_addr,
         clock,
         outlets,
-        mailbox: Some(sender),
+        mailbox: Some(mailbox),
         stop,
-        servers,
+        servers: tasks.into_handles(),
         actor: Some(actor),
         ended,
     })
-}
-
-/// Serves the tools of the data folder. Clients are served all the same where that fails.
-#[cfg(unix)]
-fn serve_tools(
-    folder: &Path,
-    shared: &Arc<Shared>,
-    stopped: watch::Receiver<bool>,
-) -> Option<task::JoinHandle<()>> {
-    match control::listen(folder) {
-        Ok(listener) => {
-            let served = control::serve(listener, Arc::clone(shared), stopped);
-            Some(task::spawn(served))
-        }
-        Err(error) => {
-            report(format_args!("tools cannot reach the service: {error}"));
-            None
-        }
-    }
-}
-
-/// Listens on an address; answers the one that it is, where the port was left to the system.
-async fn listen(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), ServiceError> {
-    let failed = |reason| ServiceError::Listen { addr, reason };
-    let listener = TcpListener::bind(addr).await.map_err(failed)?;
-    let addr = listener.local_addr().map_err(failed)?;
-    Ok((listener, addr))
 }
 
 /// The parts that the actor starts with.
@@ -471,20 +272,6 @@ impl Start {
         };
         let thread = std::thread::Builder::new().name("sampan-core".to_owned());
         thread.spawn(run).map_err(ServiceError::Thread)
-    }
-}
-
-/// Serves connections until told to stop.
-async fn serve(listener: PatientListener, shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
-    let outlets = Arc::clone(&shared.reach.outlets);
-    let router = http::router(shared).into_make_service_with_connect_info::<Peer>();
-    let served = axum::serve(listener, router).with_graceful_shutdown(async move {
-        // An error means that the handle was dropped: that too asks to stop.
-        let _ = stopped.wait_for(|stopped| *stopped).await;
-        outlets.close_all();
-    });
-    if let Err(error) = served.await {
-        report(format_args!("listening ended: {error}"));
     }
 }
 
