@@ -141,6 +141,30 @@ public struct MemberListState: Sendable, Equatable {
     }
 }
 
+/// A state that an update brings from its version to the next.
+protocol Updated: Sendable {
+    associatedtype Update
+    var version: Version { get }
+    mutating func apply(_ update: Update)
+}
+
+extension TimelineState: Updated {}
+extension ListState: Updated {}
+extension OutboxListState: Updated {}
+extension MemberListState: Updated {}
+
+extension States where State: Updated {
+    /// The states that follow on a first one, which is shown to nobody.
+    init(from first: State, next: @escaping @Sendable (Version) async throws -> State.Update?) {
+        following = { state in
+            var state = state ?? first
+            guard let update = try await next(state.version) else { return nil }
+            state.apply(update)
+            return state
+        }
+    }
+}
+
 /// The states of a view, from the present one on, until the view ends or the loop's task is cancelled.
 /// Any number of loops may run over one view, and begin again.
 public struct States<State: Sendable>: AsyncSequence, Sendable {
@@ -172,48 +196,28 @@ public struct States<State: Sendable>: AsyncSequence, Sendable {
 extension Timeline {
     /// The states of the timeline.
     public var states: States<TimelineState> {
-        States { [self] state in
-            var state = state ?? TimelineState()
-            guard let update = try await next(have: state.version) else { return nil }
-            state.apply(update)
-            return state
-        }
+        States(from: TimelineState()) { [self] have in try await next(have: have) }
     }
 }
 
 extension ConversationList {
     /// The states of the list.
     public var states: States<ListState> {
-        States { [self] state in
-            var state = state ?? ListState()
-            guard let update = try await next(have: state.version) else { return nil }
-            state.apply(update)
-            return state
-        }
+        States(from: ListState()) { [self] have in try await next(have: have) }
     }
 }
 
 extension OutboxList {
     /// The states of the list.
     public var states: States<OutboxListState> {
-        States { [self] state in
-            var state = state ?? OutboxListState()
-            guard let update = try await next(have: state.version) else { return nil }
-            state.apply(update)
-            return state
-        }
+        States(from: OutboxListState()) { [self] have in try await next(have: have) }
     }
 }
 
 extension MemberList {
     /// The states of the list.
     public var states: States<MemberListState> {
-        States { [self] state in
-            var state = state ?? MemberListState()
-            guard let update = try await next(have: state.version) else { return nil }
-            state.apply(update)
-            return state
-        }
+        States(from: MemberListState()) { [self] have in try await next(have: have) }
     }
 }
 
