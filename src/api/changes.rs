@@ -1,5 +1,5 @@
-//! Calls that change a conversation: its name and attributes, its muting, its members. Each answers the
-//! commit that holds the change.
+//! Calls that change a conversation: its name and attributes, its muting, its members. Each answers the commit that
+//! holds the change.
 
 use crate::SampanError;
 use crate::model::{AttributeChange, ClientId, CommitSeq, Json, MemberRole};
@@ -10,16 +10,16 @@ use super::conversation::Conversation;
 
 #[uniffi::export]
 impl Conversation {
-    /// Gives the conversation another name, for all members. Returns when that is durable in the outbox,
-    /// online or not; it shows at once.
+    /// Renames the conversation for all members. Returns when the change is durable in the outbox, online or not.
+    /// Reads and views show it at once.
     ///
-    /// Names and attributes do not wait for messages. Several changes that wait become one, and a change
-    /// may be told twice: the service does the same again. If the service refuses it for good, the
-    /// conversation shows what it had before, and the outbox entry says why.
+    /// Names and attributes do not wait for messages. Several waiting changes become one. A repeated change does no
+    /// harm, so a change may be sent twice. If the service refuses it for good, the conversation shows its old
+    /// value again, and the outbox entry gives the reason.
     ///
     /// # Errors
     ///
-    /// `TooLarge`; `NotPossible` when this client is not in the conversation, or it is a temporary one;
+    /// `TooLarge`; `NotPossible` when this client is not in the conversation, or the conversation is temporary;
     /// `OutboxFull`; `StoreUnavailable` when the change can't be made durable now; `NotFound`; `SignedOut`;
     /// `ShutDown`.
     pub async fn set_name(&self, name: String) -> Result<CommitSeq, SampanError> {
@@ -27,14 +27,14 @@ impl Conversation {
         self.write(SetName { conversation, name }).await
     }
 
-    /// Changes single attributes, for all members: each key of the JSON object `changes` is set to its value,
-    /// null removes the key, and all other attributes stay. So two members who change different keys at
-    /// the same time both succeed. Durable and shown as by `set_name`.
+    /// Changes single attributes for all members. Each key of the JSON object `changes` gets its value, null
+    /// removes the key, and all other attributes stay. Two members who change different keys at the same time
+    /// therefore both succeed. Durable and shown as by `set_name`.
     ///
     /// # Errors
     ///
-    /// Those of `set_name`; `InvalidArgument` too when `changes` is no JSON object, a key is empty or has a
-    /// dot or a dollar sign, or values nest deeper than 31 levels.
+    /// Those of `set_name`; also `InvalidArgument` when `changes` is no JSON object, a key is empty or has a dot or
+    /// a dollar sign, or values nest deeper than 31 levels.
     pub async fn set_attributes(&self, changes: Json) -> Result<CommitSeq, SampanError> {
         let conversation = self.name();
         let call = SetAttributes {
@@ -44,17 +44,17 @@ impl Conversation {
         self.write(call).await
     }
 
-    /// Changes an attribute by the value that it has at the service, and answers its value after that; none where
-    /// the service does not tell. So two members who count at the same time both succeed.
+    /// Changes an attribute relative to its value at the service, and answers the new value; none where the service
+    /// does not tell it. Two members who count at the same time therefore both succeed.
     ///
-    /// The call needs the service and never waits in the outbox, for a change that is made twice is another one.
-    /// After `TimedOut` nobody knows whether the change was made: read the attribute before the next try.
+    /// The call needs the service and is never queued, because a repeated change would count twice. After
+    /// `TimedOut` it is unknown if the service made the change: read the attribute before the next try.
     ///
     /// # Errors
     ///
-    /// `NotConnected`, `TimedOut`, `Refused`; `InvalidArgument` when the key is empty or has a dot or a dollar sign, or
-    /// values nest deeper than 31 levels; `TooLarge`; `NotPossible` when this client is not in the conversation, or
-    /// it is a temporary one; `NotFound`; `StoreUnavailable`; `SignedOut`; `ShutDown`.
+    /// `NotConnected`, `TimedOut`, `Refused`; `InvalidArgument` when the key is empty or has a dot or a dollar
+    /// sign, or values nest deeper than 31 levels; `TooLarge`; `NotPossible` when this client is not in the
+    /// conversation, or the conversation is temporary; `NotFound`; `StoreUnavailable`; `SignedOut`; `ShutDown`.
     pub async fn change_attribute(
         &self,
         key: String,
@@ -69,8 +69,8 @@ impl Conversation {
         Ok(self.request(call).await?.value)
     }
 
-    /// Asks not to be notified about the conversation, or to be notified again: for this client alone, on
-    /// all its devices. Durable and shown as by `set_name`; the sums of unread counts follow at once.
+    /// Mutes the conversation or ends the muting, for this client alone, on all its devices. A muted conversation
+    /// gets no pushes. Durable and shown as by `set_name`; the sums of unread counts change at once.
     ///
     /// # Errors
     ///
@@ -84,31 +84,31 @@ impl Conversation {
         self.write(call).await
     }
 
-    /// Comes into the conversation. Returns when that is durable in the outbox, online or not; the list of
-    /// members shows it at once. Messages that are sent meanwhile wait behind it.
+    /// Joins the conversation. Returns when the join is durable in the outbox, online or not. The list of members
+    /// shows it at once. Messages that are sent afterwards wait behind it.
     ///
-    /// A chat room is entered, and the one that this client was inside of before is left: a client is inside one
-    /// at most. The service keeps the place for 30 minutes after a connection is lost, and none after
-    /// `Client.go_offline`; a client that was away for longer is shown as outside and enters by another call. To join a
-    /// service conversation is to subscribe to it. The list of members of these two kinds stays empty.
+    /// A client is inside one chat room at most: joining a chat room leaves the room before. The service keeps the
+    /// place for 30 minutes after a lost connection, and gives it up after `Client.go_offline`. A client that was
+    /// away for longer is outside and must join again. Joining a service conversation subscribes to it. The list of
+    /// members of these two kinds stays empty.
     ///
-    /// A join may be told twice: a client that is in stays in. If the service refuses it for good, this client is
-    /// shown as out again, and the outbox entry says why.
+    /// A repeated join does no harm. If the service refuses the join for good, the conversation shows this client
+    /// as out again, and the outbox entry gives the reason.
     ///
     /// # Errors
     ///
-    /// `NotPossible` for a temporary conversation; `OutboxFull`; `StoreUnavailable` when it
-    /// can't be made durable now; `NotFound`; `SignedOut`; `ShutDown`.
+    /// `NotPossible` for a temporary conversation; `OutboxFull`; `StoreUnavailable` when the join can't be made
+    /// durable now; `NotFound`; `SignedOut`; `ShutDown`.
     pub async fn join(&self) -> Result<CommitSeq, SampanError> {
         self.change_members(MembersChange::Join, Vec::new()).await
     }
 
-    /// Leaves the conversation, or the chat room, or ends the subscription. Returns when that is durable in the
-    /// outbox, online or not; the conversation is shown as left at once. Messages that were sent before go out first.
+    /// Leaves the conversation or the chat room, or ends the subscription. Returns when that is durable in the
+    /// outbox, online or not. The conversation shows as left at once. Messages that were sent before go out first.
     ///
-    /// If the answer is lost, the service is asked whether this client is still in before it leaves again; a chat
-    /// room is simply left again. A client that left a chat room may still speak there. If the service refuses it for
-    /// good, this client is shown as in again, and the outbox entry says why.
+    /// If the answer is lost, the engine asks the service for the membership before it leaves again; a chat room is
+    /// left again without asking. A client that left a chat room may still send there. If the service refuses for
+    /// good, the conversation shows this client as in again, and the outbox entry gives the reason.
     ///
     /// # Errors
     ///
@@ -117,23 +117,23 @@ impl Conversation {
         self.change_members(MembersChange::Quit, Vec::new()).await
     }
 
-    /// Adds members. Returns when that is durable in the outbox, online or not; the list of members shows
-    /// them at once. The change keeps its place among the messages that are sent.
+    /// Adds members. Returns when that is durable in the outbox, online or not. The list of members shows them at
+    /// once. The change keeps its place in the order of the sent messages.
     ///
-    /// The service may add some and refuse others. Then the outbox entry fails with `MembersRefused`, which
-    /// names the refused ones, and the list of members shows those who were added. A retry of the entry tries the
-    /// refused ones again.
+    /// The service may add some members and refuse others. The outbox entry then fails with `MembersRefused`, which
+    /// names the refused ones, and the list of members shows the added ones. A retry of the entry tries the refused
+    /// ones again.
     ///
     /// # Errors
     ///
-    /// Those of `join`; `InvalidArgument` when nobody is named, or this client is named; `NotPossible` too when
+    /// Those of `join`; `InvalidArgument` when `members` is empty or names this client; also `NotPossible` when
     /// this client is not in the conversation.
     pub async fn add_members(&self, members: Vec<ClientId>) -> Result<CommitSeq, SampanError> {
         self.change_members(MembersChange::Add, members).await
     }
 
-    /// Removes members. Durable, shown, ordered and refused in part as by `add_members`. If the answer is lost,
-    /// the service is asked who is still in, and only those are removed.
+    /// Removes members. Durable, shown, ordered and refused in part as by `add_members`. If the answer is lost, the
+    /// engine asks the service for the members, and removes only those who are still in.
     ///
     /// # Errors
     ///
@@ -142,19 +142,20 @@ impl Conversation {
         self.change_members(MembersChange::Remove, members).await
     }
 
-    /// Blocks clients: those who are in are removed, and none of them can come in until `unblock_members`. Durable,
-    /// ordered and refused in part as by `add_members`; it shows at once. It may be told twice: a blocked client
-    /// stays blocked. If the service refuses it for good, the members are shown again, and the outbox entry says why.
+    /// Blocks clients. Blocked members are removed, and a blocked client cannot join until `unblock_members`.
+    /// Durable, ordered and refused in part as by `add_members`; the list of members shows it at once. A repeated
+    /// block does no harm. If the service refuses for good, the members show again, and the outbox entry gives the
+    /// reason.
     ///
     /// # Errors
     ///
-    /// Those of `add_members`. A chat room can be closed to clients too.
+    /// Those of `add_members`. A chat room can block clients too.
     pub async fn block_members(&self, members: Vec<ClientId>) -> Result<CommitSeq, SampanError> {
         self.change_members(MembersChange::Block, members).await
     }
 
-    /// Takes clients off the block list. That does not bring them into the conversation. Durable, ordered, repeated
-    /// and refused as by `block_members`.
+    /// Takes clients off the block list. They do not become members by it. Durable, ordered, repeated and refused
+    /// as by `block_members`.
     ///
     /// # Errors
     ///
@@ -163,7 +164,7 @@ impl Conversation {
         self.change_members(MembersChange::Unblock, members).await
     }
 
-    /// Silences members: they read on and cannot send, until `unsilence_members`. Durable, ordered, repeated and
+    /// Silences members: they can read and cannot send, until `unsilence_members`. Durable, ordered, repeated and
     /// refused as by `block_members`; the list of members shows it at once.
     ///
     /// # Errors
@@ -185,14 +186,14 @@ impl Conversation {
         self.change_members(MembersChange::Unsilence, members).await
     }
 
-    /// Makes a member a manager, or takes that role back. Durable and ordered as by `add_members`; the list of
-    /// members shows it at once. It may be told twice: the service does the same again. If the service refuses
-    /// it for good, because this client does not own the conversation or the app has no roles, the member is
-    /// shown in its old role, and the outbox entry says why.
+    /// Makes a member a manager, or an ordinary member again. Durable and ordered as by `add_members`; the list of
+    /// members shows it at once. A repeated change does no harm. If the service refuses for good, because this
+    /// client does not own the conversation or the app has no roles, the member has its old role again, and the
+    /// outbox entry gives the reason.
     ///
     /// # Errors
     ///
-    /// Those of `add_members`; `InvalidArgument` too for the role of an owner, which nobody can give.
+    /// Those of `add_members`; also `InvalidArgument` for the role of an owner, which cannot be given.
     pub async fn set_role(
         &self,
         member: ClientId,

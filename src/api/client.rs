@@ -31,21 +31,21 @@ use super::open_report::OpenReport;
 use super::outbox_list::OutboxList;
 use super::plugin::Decorators;
 
-/// A conversation that was asked for.
+/// The answer of a creation.
 #[derive(Clone, Debug, uniffi::Record)]
 pub struct CreatedConversation {
     /// The conversation, usable at once.
     pub conversation: Arc<Conversation>,
-    /// The outbox entry that makes it; none when it existed on this device.
+    /// The outbox entry of the creation; none when this device already had the conversation.
     pub entry: Option<OutboxEntryId>,
-    /// The commit that holds it.
+    /// The commit that holds the conversation.
     pub seq: CommitSeq,
 }
 
 /// One identity on one engine.
 ///
-/// It works without a connection: reads answer from this device, writes wait in the outbox. Two handles
-/// of one client are equal.
+/// A client works without a connection: reads answer from this device, and writes wait in the outbox. Two handles of
+/// one client are equal.
 #[derive(uniffi::Object)]
 #[uniffi::export(Debug, Eq, Hash)]
 pub struct Client {
@@ -89,7 +89,7 @@ impl Client {
         self.runtime.mailbox().write(&self.core.id, call).await
     }
 
-    /// Makes a write; answers the commit that holds it.
+    /// Makes a write, and answers the commit that holds it.
     async fn write<C: Call<Answer = Done>>(&self, call: C) -> Result<CommitSeq, SampanError> {
         let (Done, seq) = self.written(call).await?;
         Ok(seq)
@@ -124,9 +124,10 @@ impl Client {
         self.core.id.clone()
     }
 
-    /// Goes online, and stays so over broken connections, until `go_offline`. It returns at once: the
-    /// client's state tells how it goes. Another device with the same tag is signed out; an app that
-    /// comes back by itself, not because its user signed in here, says `Keep`.
+    /// Goes online and stays online over broken connections, until `go_offline`. The call returns at once; the
+    /// client's state tells the progress. `SignOut` ends the session of another device with the same tag: use it when
+    /// the user signs in here. `Keep` leaves that session, and this session ends with a conflict: use it when the app
+    /// comes back by itself. The default is `SignOut`.
     ///
     /// # Errors
     ///
@@ -140,8 +141,8 @@ impl Client {
         self.runtime.go_online(&self.core, mode)
     }
 
-    /// Goes offline at once: closes the session. Reads and writes go on working; nothing is sent. The
-    /// service is told where the line is good, and not waited for.
+    /// Goes offline at once and closes the session. Reads and writes still work; nothing is sent. On a good line the
+    /// service is told; the call does not wait for it.
     ///
     /// # Errors
     ///
@@ -150,34 +151,33 @@ impl Client {
         self.runtime.go_offline(&self.core)
     }
 
-    /// Tries to connect now, where the next try is planned for later: for a button. It does nothing
-    /// else, and nothing for a client that is to be offline.
+    /// Tries to connect now instead of at the planned time, for instance when the user taps a button. The call has no
+    /// effect on a client that is offline by `go_offline`.
     pub fn retry_now(&self) {
         self.runtime.retry_now();
     }
 
-    /// Waits until the session is open. It waits as long as there is no connection: set a limit of
-    /// your own where you need one.
+    /// Waits until the session is open. The wait has no limit: set one in the app where it needs one.
     ///
     /// # Errors
     ///
-    /// `Refused` when the session ended, with the service's code (4111 for a conflict, 4115 when the
-    /// operator removed the client); `NotConnected` when the client is to be offline; `SignedOut`, `ShutDown`.
+    /// `Refused` when the session ended, with the service's code (4111 for a conflict, 4115 when the operator removed
+    /// the client); `NotConnected` when the client is offline by `go_offline`; `SignedOut`, `ShutDown`.
     pub async fn wait_online(&self) -> Result<(), SampanError> {
         let online = self.runtime.wait_online(&self.core);
         self.runtime.outside(online).await
     }
 
-    /// The client's state now, in one value: for a banner, a badge, a first frame. The call is quick: it reads
-    /// memory, and waits at most for a write that is under way.
+    /// The client's present state in one value, for a banner, a badge or a first frame. The call is quick: it reads
+    /// memory, and waits at most for a write in progress.
     #[must_use]
     pub fn state(&self) -> ClientState {
         self.runtime.client_state(&self.core)
     }
 
-    /// Waits until the state is another one than that of this version, and answers the newest: states between the two
-    /// are not told. Zero is the version of a caller that has none yet. Any number may wait, and a call that is
-    /// cancelled loses nothing. None when the client signed out or the engine was shut down.
+    /// Waits until the state has another version than `have`, and answers the newest state; it skips the states
+    /// between. Zero is the version of a caller without a state. Any number of callers may wait, and a cancelled call
+    /// loses nothing. None when the client signed out or the engine was shut down.
     ///
     /// # Errors
     ///
@@ -187,13 +187,13 @@ impl Client {
         Ok(self.runtime.outside(next).await)
     }
 
-    /// The session's state now.
+    /// The present state of the session.
     #[must_use]
     pub fn session_state(&self) -> SessionState {
         self.core.board.session()
     }
 
-    /// Whether the store takes writes now.
+    /// Tells if the store takes writes now.
     #[must_use]
     pub fn store_health(&self) -> StoreHealth {
         self.core.board.health()
@@ -205,23 +205,23 @@ impl Client {
         self.core.store.report().into()
     }
 
-    /// Changes the key of the store on this device: both are 64 hexadecimal digits. Durable on
-    /// return; the data stay as they are, for the key only wraps theirs. Extensions need the new key
-    /// from then on. A store that was made without a key stays without.
+    /// Changes the key of the store on this device. Both keys are 64 hexadecimal digits. The change is durable on
+    /// return. The data are not written again, because the key only wraps the key of the data. Extensions need the new
+    /// key from then on. A store that was made without a key stays without one.
     ///
     /// # Errors
     ///
     /// `WrongKey` when `old` is not the key, or the store has none; `InvalidArgument` for a text that is no key;
-    /// `StoreUnavailable` when the new key could not be written: keep both keys then, one of the two opens the store.
-    /// `SignedOut`, `ShutDown`.
+    /// `StoreUnavailable` when the new key could not be written: keep both keys then, because one of the two opens the
+    /// store. `SignedOut`, `ShutDown`.
     pub async fn change_store_key(&self, old: Secret, new: Secret) -> Result<(), SampanError> {
         let (old, new) = (store_key(old.reveal())?, store_key(new.reveal())?);
         let mailbox = self.runtime.mailbox();
         mailbox.change_key(&self.core.id, old, new).await
     }
 
-    /// The space that the client takes on this device's disk, by purpose. Everything is looked at, beside the
-    /// engine's work: about a second where a million messages are held.
+    /// The bytes that the client takes on this device's disk, by purpose. The call reads the whole store beside the
+    /// engine's work: about a second for a million messages.
     ///
     /// # Errors
     ///
@@ -230,55 +230,55 @@ impl Client {
         self.read(|store| Ok(store.usage()?)).await
     }
 
-    /// Gives disk space back now, where the engine by itself would wait until much can be given
-    /// back: the store is written anew, in small parts beside its work. Reads and writes go on; the
-    /// device needs room for both meanwhile. Returns when it is done.
+    /// Gives disk space back now; by itself the engine does so only when it can give back much. The call writes the
+    /// store anew, in small parts beside the engine's work. Reads and writes go on. The disk needs room for both
+    /// stores meanwhile. The call returns when the work is done.
     ///
     /// # Errors
     ///
-    /// `StoreUnavailable` when there is no room for it, while the store takes no writes, or when the
-    /// app goes to the background before it is done: nothing is lost then. `SignedOut`, `ShutDown`.
+    /// `StoreUnavailable` when the disk has no room for it, while the store takes no writes, or when the app goes to
+    /// the background before the end. Nothing is lost in these cases. `SignedOut`, `ShutDown`.
     pub async fn compact(&self) -> Result<(), SampanError> {
         self.runtime.mailbox().compact(&self.core.id).await
     }
 
-    /// Takes the work that extensions of the app left in the inbox folder: call this when an extension says that
-    /// there is some. Opening a client and resuming do the same by themselves. Everything that is reported as
-    /// imported is durable.
+    /// Imports the work that extensions of the app left in the inbox folder. Call it when an extension says that it
+    /// left work; opening a client and `Engine.resume` import by themselves. Everything that the report counts as
+    /// imported is durable on return.
     ///
     /// # Errors
     ///
     /// `StoreUnavailable` when the folder can't be read, or while the store takes no writes: the work stays in the
-    /// folder, and is taken when the store takes writes again. `SignedOut`, `ShutDown`.
+    /// folder, and is imported when the store takes writes again. `SignedOut`, `ShutDown`.
     pub async fn import_inbox(&self) -> Result<InboxReport, SampanError> {
         self.runtime.mailbox().import(&self.core.id).await
     }
 
-    /// The findings in the inbox folder since the client was opened: `imported` and `damaged` are sums, `locked` and
-    /// `left` are as the last look found them.
+    /// The findings in the inbox folder since the client was opened. `imported` and `damaged` are sums; `locked` and
+    /// `left` are the numbers of the last import.
     #[must_use]
     pub fn inbox_report(&self) -> InboxReport {
         self.core.board.inbox()
     }
 
-    /// Signs out: closes the session and the store. Every later call on this client and its
-    /// conversations fails with `SignedOut`; `Engine.client` opens it anew. The service is told where the
-    /// line is good, and not waited for. Once begun it is carried to its end, also when the call is
-    /// cancelled; the same call again joins it.
+    /// Signs out: closes the session and the store. Every later call on this client and its conversations fails with
+    /// `SignedOut`; `Engine.client` opens the client anew. On a good line the service is told; the call does not wait
+    /// for it. A sign-out that has begun is completed, also when the call is cancelled; the same call again waits for
+    /// the same sign-out.
     ///
     /// # Errors
     ///
-    /// `SignedOut` when it is signed out already; `Unsent` when `unsent` is `Refuse` and there is unsent work, and
-    /// `InvalidArgument` for `KeepIt` with `Wipe`: the client stays signed in then. `StoreUnavailable` when its data
-    /// could not be removed.
+    /// `SignedOut` when the client is signed out already. `Unsent` when `unsent` is `Refuse` and there is unsent work,
+    /// and `InvalidArgument` for `KeepIt` with `Wipe`: in both cases the client stays signed in. `StoreUnavailable`
+    /// when the data could not be removed.
     pub async fn sign_out(&self, data: LocalData, unsent: UnsentWork) -> Result<(), SampanError> {
         self.runtime.close_client(&self.core, data, unsent).await
     }
 
-    /// Connects, sends what waits, takes what was missed, and leaves everything as it was: for a background fetch
-    /// of the operating system. It works while the engine is paused, and no file is open when it returns then. It
-    /// ends when all is done, when the session can't be had, when `within` is over, or when the call is
-    /// cancelled. It takes no other device's place.
+    /// Connects, sends the waiting work, fetches the missed messages, and then restores the state from before the
+    /// call. Use it for a background fetch of the operating system. It works while the engine is paused, and leaves no
+    /// file open then. The call ends when everything is done, when there is no session to be had, after `within`, or
+    /// when it is cancelled. It ends no session of another device.
     ///
     /// # Errors
     ///
@@ -287,11 +287,12 @@ impl Client {
         self.runtime.refresh(&self.core, within).await
     }
 
-    /// The conversation of this client with one other, online or not: the one that there is, else a new one.
+    /// The conversation of this client with one other client, online or not. The call answers the existing one, or
+    /// makes a new one.
     ///
     /// # Errors
     ///
-    /// `InvalidArgument` for this client itself; those of `create_conversation`.
+    /// `InvalidArgument` when `peer` is this client; the errors of `create_conversation`.
     pub async fn direct(&self, peer: ClientId) -> Result<Arc<Conversation>, SampanError> {
         if peer == self.core.id {
             return Err(SampanError::InvalidArgument {
@@ -310,8 +311,9 @@ impl Client {
         Ok(self.create_conversation(wanted).await?.conversation)
     }
 
-    /// Makes a conversation, online or not. It can be used at once; made offline it has a local id
-    /// that keeps resolving when the service's takes over.
+    /// Makes a conversation, online or not. Returns when the creation is durable in the outbox; the conversation is
+    /// usable at once. A conversation made offline has a local id. The local id stays valid after the service's id has
+    /// replaced it.
     ///
     /// # Errors
     ///
@@ -330,8 +332,8 @@ impl Client {
         })
     }
 
-    /// A handle of a conversation. It waits for nothing and reads nothing: a conversation that is not on this
-    /// device, such as one that a push named, is asked for by its timeline, and by `fetch_conversation`.
+    /// A handle of a conversation. The call reads nothing and does not wait. When the conversation is not on this
+    /// device, for instance after a push, its timeline and `fetch_conversation` ask the service for it.
     ///
     /// # Errors
     ///
@@ -343,12 +345,12 @@ impl Client {
         Ok(self.handle(id))
     }
 
-    /// Asks the service for a conversation and stores it.
+    /// Asks the service for a conversation and stores its row.
     ///
     /// # Errors
     ///
-    /// `NotFound` when the service does not know it either; `NotConnected`, `TimedOut`, `Refused`;
-    /// `StoreUnavailable`; `SignedOut`, `ShutDown`.
+    /// `NotFound` when the service does not have it; `NotConnected`, `TimedOut`, `Refused`; `StoreUnavailable`;
+    /// `SignedOut`, `ShutDown`.
     pub async fn fetch_conversation(
         &self,
         id: ConversationId,
@@ -362,12 +364,12 @@ impl Client {
         Ok(self.handle(id))
     }
 
-    /// Joins a conversation, which this device need not know. Returns when that is durable in the outbox,
-    /// online or not; see `Conversation.join`.
+    /// Joins a conversation, which need not be on this device. Returns when the join is durable in the outbox, online
+    /// or not; see `Conversation.join`.
     ///
     /// # Errors
     ///
-    /// Those of `Conversation.join`; `NotFound` for a local id that this device does not know.
+    /// Those of `Conversation.join`; `NotFound` for a local id that this device does not have.
     pub async fn join(&self, id: ConversationId) -> Result<Arc<Conversation>, SampanError> {
         let call = ChangeMembers {
             conversation: id.clone(),
@@ -378,8 +380,8 @@ impl Client {
         Ok(self.handle(id))
     }
 
-    /// Marks several conversations read, all of them or none: their unread counts are cleared at once, and
-    /// the service is told when it can be. Returns when that is durable in the outbox.
+    /// Marks several conversations read, all of them or none. Their unread counts are cleared at once, and the service
+    /// is told with the next session. Returns when the marks are durable in the outbox.
     ///
     /// # Errors
     ///
@@ -392,12 +394,12 @@ impl Client {
         self.write(MarkAllRead { conversations }).await
     }
 
-    /// The list of conversations, live: its first rows are read on return, from this device.
+    /// The live list of conversations. The call reads its first rows from this device before it returns.
     ///
     /// # Errors
     ///
-    /// `InvalidArgument` when the filter has a condition that can't be used; `StoreUnavailable` when the store can't be
-    /// read; `SignedOut`, `ShutDown`.
+    /// `InvalidArgument` when the filter has a condition that can't be used; `StoreUnavailable` when the store can't
+    /// be read; `SignedOut`, `ShutDown`.
     #[uniffi::method(default(options = None))]
     pub async fn conversation_list(
         &self,
@@ -408,7 +410,8 @@ impl Client {
         Ok(Arc::new(ConversationList::new(live)))
     }
 
-    /// The newest commit of this client's store: a read that begins after this answer shows it, and all before it.
+    /// The newest commit of this client's store. A read that begins after this answer shows that commit and all
+    /// commits before it.
     ///
     /// # Errors
     ///
@@ -427,7 +430,7 @@ impl Client {
             .await
     }
 
-    /// Everything unsent, in the order of enqueueing.
+    /// All entries of the outbox, in the order of enqueueing.
     ///
     /// # Errors
     ///
@@ -446,8 +449,8 @@ impl Client {
         .await
     }
 
-    /// Everything unsent, live: why each piece waits or failed, and when it is tried next. The rows are read
-    /// on return, from this device.
+    /// The live list of unsent work: for each entry the reason why it waits or failed, and the time of its next try.
+    /// The call reads the rows from this device before it returns.
     ///
     /// # Errors
     ///
@@ -457,7 +460,8 @@ impl Client {
         Ok(Arc::new(OutboxList::new(live)))
     }
 
-    /// Every event of this client from now on, numbered and kept until it is taken; or those of some sorts alone.
+    /// The events of this client from now on, numbered and kept until the app takes them. `only` limits the feed to
+    /// these kinds; none gives all kinds.
     #[must_use]
     #[uniffi::method(default(only = None))]
     pub fn feed(&self, only: Option<Vec<EventKind>>) -> Arc<EventFeed> {
@@ -465,7 +469,8 @@ impl Client {
         Arc::new(EventFeed::new(feed))
     }
 
-    /// Enqueues a failed entry again, at its old place. The message of an ambiguous entry may arrive twice then.
+    /// Enqueues a failed entry again, at its old place in the order. Returns when that is durable. The message of an
+    /// ambiguous entry may then arrive twice.
     ///
     /// # Errors
     ///
@@ -474,8 +479,8 @@ impl Client {
         self.write(RetryEntry { entry }).await
     }
 
-    /// Gives up a failed entry, or cancels one that was never sent. A failed creation takes the conversation and all
-    /// that waits for it along.
+    /// Discards a failed entry, or cancels an entry that was never sent. Discarding a failed creation also discards
+    /// the conversation and all entries that wait for it. Returns when that is durable.
     ///
     /// # Errors
     ///
@@ -485,8 +490,8 @@ impl Client {
         self.write(DiscardEntry { entry }).await
     }
 
-    /// Calls `observer` with this client's events from now on, in batches, on a thread of its own,
-    /// until the subscription ends.
+    /// Calls `observer` with this client's events from now on, in batches, on a thread of Sampan, until the
+    /// subscription ends.
     ///
     /// # Errors
     ///
@@ -515,7 +520,7 @@ impl Client {
     }
 }
 
-/// The conversation of a client with one other, if this device has it.
+/// The conversation of a client with one other client, if this device has it.
 fn direct(snapshot: &Snapshot<'_>, peer: &ClientId) -> Result<Option<ConversationId>, StoreError> {
     for number in snapshot.listed() {
         let Some(row) = snapshot.conversation(number)? else {

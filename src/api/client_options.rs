@@ -1,4 +1,4 @@
-//! How a client is opened: its tag, its device, its signer, the key of its store.
+//! The options with which a client is opened: its tag, its device, its signer, the key of its store.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,31 +13,34 @@ use super::observer::{Signer, signer_of};
 /// The most characters of a device id.
 const DEVICE_ID_MAX: usize = 64;
 
-/// How a client is opened.
+/// The options with which a client is opened.
 #[derive(Clone, Default, uniffi::Record)]
 pub struct ClientOptions {
-    /// A tag: of the devices of this client that share it, one is signed in at a time.
+    /// A tag. Of the devices of this client with the same tag, one is signed in at a time. None: any number of
+    /// devices.
     #[uniffi(default)]
     pub tag: Option<DeviceTag>,
-    /// The id of this device, 1 to 64 characters, where the app has one of its own: the service tells a device that
-    /// comes back from another one by it. The service sees it at the next sign-in. None for an id that is made at
-    /// the first sign-in and kept.
+    /// The app's own id of this device, 1 to 64 characters. By this id the service distinguishes a device that
+    /// comes back from another device. The service gets the id at the next sign-in. None: the engine makes an id at
+    /// the first sign-in and keeps it.
     #[uniffi(default)]
     pub device_id: Option<String>,
-    /// The session of the user's account, where accounts of the app's own stand behind the client ids. The service
-    /// asks the app's own server whose session it is, and signs this client in if it is this client's. The session
-    /// is shown to the service at each sign-in that needs a new signature, and is not stored on this device.
-    /// `SessionEnd.Refused` tells that the session is not good, with the number of the app's server or else the
-    /// HTTP status. Opening the client again with another session replaces it from the next sign-in on. It needs
-    /// the address of the service's router or REST interface. A signer that is given too signs everything else.
-    /// None where clients sign in otherwise.
+    /// The session of the user's account, for an app whose own server keeps the accounts behind the client ids. The
+    /// service asks that server for the client of the session, and signs this client in if the answer is this
+    /// client. The service gets the session at each sign-in that needs a new signature. The session is not stored
+    /// on this device.
+    ///
+    /// `SessionEnd.Refused` reports a bad session, with the code of the app's server or else the HTTP status.
+    /// Opening the client again with another session replaces the session from the next sign-in on. The option
+    /// needs the address of the service's router or REST interface. A `signer` that is given too signs all other
+    /// operations. None where clients sign in in another way.
     #[uniffi(default)]
     pub account_session: Option<Secret>,
-    /// Signs what the service wants signed; none where it wants nothing signed.
+    /// Signs the operations that need a signature at the service; none where no operation needs one.
     #[uniffi(default)]
     pub signer: Option<Arc<dyn Signer>>,
-    /// The key of the store on this device: 64 hexadecimal digits, from the Keychain or Keystore.
-    /// None for a store that is not encrypted.
+    /// The key of the store on this device: 64 hexadecimal digits, from the Keychain or Keystore. None: the store
+    /// is not encrypted.
     #[uniffi(default)]
     pub store_key: Option<Secret>,
 }

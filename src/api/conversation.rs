@@ -23,48 +23,47 @@ use super::event_feed::EventFeed;
 use super::member_list::MemberList;
 use super::timeline::Timeline;
 
-/// A handle of one conversation of one client. Handles are cheap; two that were made by the same id are
-/// equal.
+/// A handle of one conversation of one client. Handles are cheap; two handles of the same id are equal.
 #[derive(uniffi::Object)]
 #[uniffi::export(Debug, Eq, Hash)]
 pub struct Conversation {
     pub(super) runtime: Arc<Runtime>,
     pub(super) core: Arc<ClientCore>,
-    /// The id by which it was made.
+    /// The id that the handle was made with.
     id: ConversationId,
-    /// The service's id, once that took over from a local one.
+    /// The service's id, after it has replaced a local id.
     named: OnceLock<ConversationId>,
 }
 
 /// A message that was accepted.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct SentMessage {
-    /// Its outbox entry; none of a transient message, and of one that the service has already.
+    /// The outbox entry of the message; none for a transient message, and for a message that the service has already.
     pub entry: Option<OutboxEntryId>,
-    /// The id by which this device knows the message for ever.
+    /// The id of the message on this device; it never changes.
     pub local_id: LocalId,
-    /// The message as it is now: pending, or as the service has it already.
+    /// The present message: pending, or as the service has it.
     pub message: Message,
-    /// The commit that holds it: a view whose update names this number or a later one shows it.
+    /// The commit that holds the message. A view shows the message when its update names this number or a later one.
     pub seq: CommitSeq,
 }
 
-/// The answer to a question for one message.
+/// The answer of `Conversation.message`.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct FoundMessage {
-    /// The message; none where this device has none of that key.
+    /// The message; none where this device has no message of that key.
     pub message: Option<Message>,
-    /// The commit of this device's store at which it was read: it shows every write that answered this number or a
-    /// smaller one.
+    /// The commit of this device's store that was read. The answer shows every write whose own commit number is not
+    /// greater.
     pub seq: CommitSeq,
 }
 
-/// The outcome of giving up unsent work.
+/// The outcome of discarding unsent work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct DiscardedWork {
-    /// Whether others may have it.
+    /// Tells if others may have it.
     pub discarded: Discarded,
-    /// The commit that holds it.
+    /// The commit that holds the change.
     pub seq: CommitSeq,
 }
 
@@ -82,7 +81,7 @@ impl Conversation {
         }
     }
 
-    /// Reads what belongs to the conversation, under whichever id it has by now.
+    /// Reads data of the conversation, under its present id.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Snapshot<'_>, ConversationNumber) -> Result<T, SampanError> + Send + 'static,
@@ -96,8 +95,8 @@ impl Conversation {
         self.runtime.read(&self.core, work).await
     }
 
-    /// The service's id, if that took over. A store that is shut, because the app is in the background, does
-    /// not tell.
+    /// The service's id, if it has replaced a local id. None while the store is closed, because the app is in the
+    /// background.
     fn taken_over(&self) -> Option<ConversationId> {
         let access = self.core.store.read().ok()?;
         let snapshot = access.store().snapshot();
@@ -115,7 +114,7 @@ impl Conversation {
         self.id.clone()
     }
 
-    /// Makes a write; answers the commit that holds it.
+    /// Makes a write, and answers the commit that holds it.
     pub(super) async fn write<C: Call<Answer = Done>>(
         &self,
         call: C,
@@ -132,7 +131,7 @@ impl Conversation {
         self.shown(enqueued).await
     }
 
-    /// A message that was accepted, as an app sees it.
+    /// An accepted message, as an app sees it.
     pub(super) async fn shown(
         &self,
         (enqueued, seq): (Enqueued, CommitSeq),
@@ -197,9 +196,8 @@ impl Hash for Conversation {
 
 #[uniffi::export]
 impl Conversation {
-    /// The conversation's id now. One that was made offline has an id of this device until the service has
-    /// made it, then the service's: messages and events carry the same. Both keep resolving. Quick: it reads
-    /// what is in memory.
+    /// The conversation's present id. A conversation made offline has a local id until the service has made it, then
+    /// the service's id; messages and events have the same id. Both ids stay valid. The call reads memory only.
     #[must_use]
     pub fn conversation_id(&self) -> ConversationId {
         if !self.id.is_local() {
@@ -209,7 +207,7 @@ impl Conversation {
         named.unwrap_or_else(|| self.id.clone())
     }
 
-    /// The conversation as this device knows it.
+    /// The conversation as this device has it.
     ///
     /// # Errors
     ///
@@ -222,14 +220,14 @@ impl Conversation {
         .await
     }
 
-    /// Sends words, as an answer to another message of the conversation where one is named. Returns when the message
+    /// Sends a text; `reply_to` names the message of the conversation that the text answers. Returns when the message
     /// is durable in the outbox, online or not.
     ///
     /// # Errors
     ///
-    /// `TooLarge`; `OutboxFull`; `NotPossible` when the client left the conversation;
-    /// `StoreUnavailable` when it can't be made durable now; `NotFound` for a conversation, or an answered message,
-    /// that is not on this device; `SignedOut`, `ShutDown`.
+    /// `TooLarge`; `OutboxFull`; `NotPossible` when the client left the conversation; `StoreUnavailable` when the
+    /// message can't be made durable now; `NotFound` for a conversation, or an answered message, that is not on this
+    /// device; `SignedOut`, `ShutDown`.
     #[uniffi::method(default(reply_to = None))]
     pub async fn send_text(
         &self,
@@ -243,12 +241,12 @@ impl Conversation {
         self.send(message).await
     }
 
-    /// Sends a message. Returns when it is durable in the outbox, online or not. `SendOptions` tells what is
-    /// different for transient messages and wills, and how a repeated call sends once.
+    /// Sends a message. Returns when the message is durable in the outbox, online or not. `SendOptions` describes the
+    /// exceptions for transient messages and wills, and sends that are repeated under one local id.
     ///
     /// # Errors
     ///
-    /// Those of `send_text`; `InvalidArgument` for content or options that can't be sent; of a transient message also
+    /// Those of `send_text`; `InvalidArgument` for content or options that can't be sent; for a transient message also
     /// `NotConnected`, `TimedOut` and `Refused`.
     pub async fn send(&self, message: NewMessage) -> Result<SentMessage, SampanError> {
         let conversation = self.id.clone();
@@ -259,13 +257,13 @@ impl Conversation {
         self.enqueue(call).await
     }
 
-    /// Keeps a message that the app could not make ready to be sent: it shows as failed, with `reason`, survives
-    /// restarts, and goes out when `retry` is called; `remove` takes it out. With `SendOptions.local_id` it is
-    /// kept once. Returns when that is durable.
+    /// Keeps a message that the app could not prepare for sending. It shows as failed, with `reason`, and survives
+    /// restarts. `retry` sends it, `remove` removes it. With `SendOptions.local_id` it is kept once. Returns when the
+    /// message is durable.
     ///
     /// # Errors
     ///
-    /// Those of `send_text`; `InvalidArgument` too for a transient message and a will.
+    /// Those of `send_text`; also `InvalidArgument` for a transient message and a will.
     pub async fn keep_failed(
         &self,
         message: NewMessage,
@@ -280,24 +278,24 @@ impl Conversation {
         self.enqueue(call).await
     }
 
-    /// Stores a message that the app got by another way, such as from a push. It stands between gaps until
-    /// history is read around it, and is recognized when the service sends it too. Returns when it is durable.
+    /// Stores a message that the app got in another way, such as from a push. The message stands between gaps until
+    /// history is read around it, and stays one message when the service sends it too. Returns when it is durable.
     ///
     /// # Errors
     ///
-    /// `InvalidArgument` in a chat room, and where the service does not have the conversation yet; `NotFound`
-    /// when the message's conversation is not on this device; `StoreUnavailable`; `SignedOut`; `ShutDown`.
+    /// `InvalidArgument` in a chat room, and where the service does not have the conversation yet; `NotFound` when the
+    /// message's conversation is not on this device; `StoreUnavailable`; `SignedOut`; `ShutDown`.
     pub async fn keep(&self, message: ForeignMessage) -> Result<CommitSeq, SampanError> {
         self.write(KeepForeign { message }).await
     }
 
-    /// Removes a message, and the changes that wait for it, from this device alone. A message that the service has
-    /// comes back when history is read there again. Returns when that is durable.
+    /// Removes a message, and the changes that wait for it, from this device only. A message that the service has
+    /// comes back when its part of the history is read again. Returns when the removal is durable.
     ///
     /// # Errors
     ///
-    /// `NotPossible` for a message on its way; `NotFound` when this device has no such message;
-    /// `StoreUnavailable`; `SignedOut`; `ShutDown`.
+    /// `NotPossible` for a message on its way; `NotFound` when this device has no such message; `StoreUnavailable`;
+    /// `SignedOut`; `ShutDown`.
     pub async fn remove(&self, message: MessageKey) -> Result<CommitSeq, SampanError> {
         let conversation = self.id.clone();
         let call = RemoveMessage {
@@ -308,17 +306,17 @@ impl Conversation {
     }
 
     /// Changes the content of an own message; its mentions stay. Returns when the change is durable in the outbox,
-    /// online or not; it shows at once, in lists and timelines too.
+    /// online or not. Lists and timelines show the change at once.
     ///
-    /// A message that never left this device is changed in the outbox. Any other change is told to the
-    /// service behind the message, in the order of enqueueing, and may be told twice: the service does
-    /// the same again. `Message.change` says that it waits; if the service refuses it for good, the
-    /// message has its old content again, and `Message.change` says why.
+    /// A message that never left this device is changed in the outbox. Any other change goes to the service after the
+    /// message, in the order of enqueueing; a repeated change does no harm. `Message.change` shows that the change
+    /// waits. If the service refuses it for good, the message has its old content again, and `Message.change` gives
+    /// the reason.
     ///
     /// # Errors
     ///
     /// `InvalidArgument` for content that can't be sent; `NotFound` when this device has no such message;
-    /// `NotPossible` when it is somebody else's or was recalled, or when this client left the conversation;
+    /// `NotPossible` when it is another client's or was recalled, or when this client left the conversation;
     /// `TooLarge`; `OutboxFull`; `StoreUnavailable` when the change can't be made durable now; `SignedOut`;
     /// `ShutDown`.
     pub async fn edit(
@@ -334,12 +332,12 @@ impl Conversation {
         self.write(call).await
     }
 
-    /// Takes an own message back. Returns when that is durable in the outbox, online or not; it shows at
-    /// once, in lists and timelines too.
+    /// Recalls an own message. Returns when the recall is durable in the outbox, online or not. Lists and timelines
+    /// show the recall at once.
     ///
-    /// A message that never left this device is gone. Any other one shows as recalled, and the service is
-    /// told behind the message, in the order of enqueueing. If the service refuses it for good, the message
-    /// has its old content again, and `Message.change` says why.
+    /// A message that never left this device is removed. Any other message shows as recalled, and the recall goes to
+    /// the service after the message, in the order of enqueueing. If the service refuses it for good, the message has
+    /// its old content again, and `Message.change` gives the reason.
     ///
     /// # Errors
     ///
@@ -353,9 +351,9 @@ impl Conversation {
         self.write(call).await
     }
 
-    /// Tries a failed message again, or its failed edits and recalls. Returns when that is durable. The
-    /// same message is sent, at its old place in the order: it arrives once, unless it failed as
-    /// `Ambiguous`, when it may arrive twice.
+    /// Tries a failed message again, or its failed edits and recalls. Returns when that is durable. The message is
+    /// sent at its old place in the order and arrives once; only a message that failed as `Ambiguous` may arrive
+    /// twice.
     ///
     /// # Errors
     ///
@@ -370,8 +368,8 @@ impl Conversation {
         self.write(call).await
     }
 
-    /// Gives up an unsent message, or the edits and recalls of a sent one that wait or failed. Returns when
-    /// that is durable, and tells whether others may have it.
+    /// Discards an unsent message, or the edits and recalls of a sent message that wait or failed. Returns when that
+    /// is durable, and tells if others may have the message.
     ///
     /// # Errors
     ///
@@ -406,9 +404,9 @@ impl Conversation {
         .await
     }
 
-    /// A live window over the conversation: its first page is read on return, from this device. A conversation
-    /// that is not on this device is asked for with the next session: until then the window is empty and its
-    /// anchor `Searching`, and `Absent` where the service does not have it either.
+    /// A live window over the conversation. The call reads its first page from this device before it returns. The next
+    /// session asks the service for a conversation that is not on this device: until then the window is empty with the
+    /// anchor `Searching`, and `Absent` where the service does not have the conversation.
     ///
     /// # Errors
     ///
@@ -423,8 +421,8 @@ impl Conversation {
         Ok(Arc::new(Timeline::new(live)))
     }
 
-    /// Every event of this conversation from now on, numbered and kept until it is taken; or those of some sorts
-    /// alone. It goes on when the service's id takes over from a local one.
+    /// The events of this conversation from now on, numbered and kept until the app takes them. `only` limits the feed
+    /// to these kinds; none gives all kinds. The feed goes on when the service's id replaces a local id.
     #[must_use]
     #[uniffi::method(default(only = None))]
     pub fn feed(&self, only: Option<Vec<EventKind>>) -> Arc<EventFeed> {
@@ -437,11 +435,11 @@ impl Conversation {
         )))
     }
 
-    /// The draft of the conversation; none where nothing is written.
+    /// The draft of the conversation; none where there is no draft.
     ///
     /// # Errors
     ///
-    /// `NotFound` when it is gone from this device; `StoreUnavailable`; `SignedOut`; `ShutDown`.
+    /// `NotFound` when the conversation is gone from this device; `StoreUnavailable`; `SignedOut`; `ShutDown`.
     pub async fn draft(&self) -> Result<Option<Draft>, SampanError> {
         if let Some(draft) = self.runtime.unsaved_draft(&self.core, &self.id) {
             return Ok(draft.filter(|draft| !draft.is_empty()));
@@ -450,9 +448,9 @@ impl Conversation {
             .await
     }
 
-    /// Keeps a draft, or forgets it. Call this at each letter: the call does no work itself. The draft is on disk
-    /// within a second, and when `Engine.pause`, `Engine.shutdown` or a sign-out that keeps the data has returned. It
-    /// stays on this device; lists show its first words.
+    /// Keeps a draft, or forgets it. Call it at each letter: the call only notes the draft in memory. The draft is
+    /// durable within a second, and when `Engine.pause`, `Engine.shutdown` or a sign-out that keeps the data has
+    /// returned. It stays on this device; lists show its first words.
     ///
     /// # Errors
     ///
@@ -472,9 +470,9 @@ impl Conversation {
         Ok(())
     }
 
-    /// Tells the others that the user writes, or stopped: call it at each letter. At most one transient message
-    /// goes out in three seconds, and only with a session; the others forget it after six. It does no work
-    /// itself.
+    /// Tells the others that the user types, or stopped typing. Call it at each letter: the call does not wait. At
+    /// most one transient message goes out in three seconds, and only with an open session. The others forget it after
+    /// six seconds.
     pub fn set_typing(&self, typing: bool) {
         let is_seen = self.core.board.session() == SessionState::Open;
         if is_seen && !self.runtime.board().is_away() {
@@ -487,7 +485,8 @@ impl Conversation {
         }
     }
 
-    /// Pins the conversation: in lists on this device it stands above those that are not pinned. Durable on return.
+    /// Pins or unpins the conversation. Lists on this device show pinned conversations above the others. Durable on
+    /// return.
     ///
     /// # Errors
     ///
@@ -496,8 +495,8 @@ impl Conversation {
         self.note(LocalNote::Pinned(pinned)).await
     }
 
-    /// Hides the conversation: lists on this device leave it out until something newer happens in it, unless their
-    /// filter names hidden conversations. Nothing of it is removed. Durable on return.
+    /// Hides the conversation, or shows it again. Lists on this device leave a hidden conversation out until it has
+    /// newer activity, unless their filter names hidden conversations. No data are removed. Durable on return.
     ///
     /// # Errors
     ///
@@ -506,10 +505,10 @@ impl Conversation {
         self.note(LocalNote::Hidden(hidden)).await
     }
 
-    /// Marks the conversation read up to and including a message, or up to the newest message that is known where
-    /// none is named: the unread count is cleared here at once. An unsent message stands for the newest one. Returns
-    /// when the mark is durable in the outbox, online or not. The service is told when it can be, and may be told
-    /// twice: a mark never goes back.
+    /// Marks the conversation read up to and including a message, or up to the newest known message where `until` is
+    /// none. The unread count is cleared here at once. For an unsent message the mark reaches to the newest known
+    /// message. Returns when the mark is durable in the outbox, online or not; the service is told with the next
+    /// session. A mark never goes back.
     ///
     /// # Errors
     ///
@@ -528,8 +527,8 @@ impl Conversation {
         self.write(call).await
     }
 
-    /// Marks the conversation read up to and including a message of that time. A time after the newest message that
-    /// is known stands for that message.
+    /// Marks the conversation read up to and including that time of the service. A later time than that of the newest
+    /// known message stands for that message.
     ///
     /// # Errors
     ///
@@ -538,8 +537,8 @@ impl Conversation {
         self.mark(Some(until)).await
     }
 
-    /// The members, live, or the managers, silenced or blocked clients: the first rows are read on return, from
-    /// this device.
+    /// A live list of the members, or of the managers, silenced or blocked clients. The call reads its first rows from
+    /// this device before it returns.
     ///
     /// # Errors
     ///
@@ -554,8 +553,8 @@ impl Conversation {
         Ok(Arc::new(MemberList::new(live)))
     }
 
-    /// Asks the service how many members there are: of a chat room, how many are inside and online; of a service
-    /// conversation, how many subscribed.
+    /// Asks the service for the number of members: for a chat room those inside and online, for a service conversation
+    /// the subscribers.
     ///
     /// # Errors
     ///
@@ -566,7 +565,7 @@ impl Conversation {
         Ok(Count::from(counted.count))
     }
 
-    /// Asks the service how far the others received and read the conversation, and stores the marks.
+    /// Asks the service up to which message the others received and read the conversation, and stores these marks.
     ///
     /// # Errors
     ///

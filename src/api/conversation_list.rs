@@ -1,4 +1,4 @@
-//! The list of conversations, live.
+//! The live list of conversations.
 
 use std::sync::Arc;
 
@@ -9,9 +9,9 @@ use crate::views::{ListOptions, ListUpdate, Version};
 
 /// A live window over a client's conversations, from the top of an order.
 ///
-/// `next` tells what changed. The view lives until `end`, until its last handle is dropped, or until
-/// the client signs out; it keeps neither the client nor the engine alive. Everything may be called
-/// from any thread, the main thread included.
+/// `next` gives the changes. The view lives until `end`, until its last handle is dropped, or until the client
+/// signs out. The view keeps neither the client nor the engine alive. Every method may be called from any thread,
+/// the main thread included.
 #[derive(Debug, uniffi::Object)]
 pub struct ConversationList {
     live: Arc<LiveList>,
@@ -31,10 +31,10 @@ impl Drop for ConversationList {
 
 #[uniffi::export]
 impl ConversationList {
-    /// Waits until the list shows something else than at a version, and answers the edits that lead from
-    /// there to the newest one; zero is the version of a caller that has nothing yet. It answers at once when there
-    /// is a newer one. Any number may wait, each with a version of its own; a call that is cancelled loses nothing.
-    /// None when the view has ended. While the app is in the background it waits.
+    /// Waits until the list has another version than `have`, and answers the edits from that version to the newest
+    /// one. Zero is the version of a caller without a window. The call answers at once when there is a newer
+    /// version, and waits while the app is in the background. Any number of callers may wait, each with a version
+    /// of its own, and a cancelled call loses nothing. None when the view has ended.
     ///
     /// # Errors
     ///
@@ -43,7 +43,7 @@ impl ConversationList {
         Ok(self.live.next(have).await)
     }
 
-    /// Makes the window larger by so many rows, at most 500, and answers how many came.
+    /// Makes the window larger by `limit` rows, at most 500, and answers how many rows came.
     ///
     /// # Errors
     ///
@@ -53,7 +53,7 @@ impl ConversationList {
         self.live.load_more(limit).await
     }
 
-    /// Shows other conversations, or the same in another order: the update that follows is a reset.
+    /// Changes the filter or the order of the list. The next update is a reset.
     ///
     /// # Errors
     ///
@@ -62,7 +62,7 @@ impl ConversationList {
         self.live.show(options)
     }
 
-    /// Ends the view: those who wait in `next` are given none.
+    /// Ends the view: calls that wait in `next` return none.
     pub fn end(&self) {
         self.live.end();
     }

@@ -1,4 +1,4 @@
-//! [`Download`]: the file of a message comes to this device.
+//! [`Download`]: brings the file of a message to this device.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -12,11 +12,11 @@ use crate::views::{DownloadFailure, DownloadPhase, DownloadState, Version};
 
 use super::client::Client;
 
-/// The file of a message on its way to this device, or there.
+/// The download of a message's file.
 ///
-/// The file stays on this device at least as long as the handle; later the file goes when the cache needs the room
-/// (`Config.file_cache_bytes`), the one used longest ago first. The bytes of a download that was stopped or broke are
-/// kept, and only the rest is asked for.
+/// The file stays on this device at least as long as the handle. Later the file is removed when the cache needs the
+/// room (`Config.file_cache_bytes`), the least recently used file first. The bytes of a stopped or broken download
+/// are kept, and the next download asks only for the rest.
 #[derive(uniffi::Object)]
 #[uniffi::export(Debug)]
 pub struct Download {
@@ -31,12 +31,13 @@ impl fmt::Debug for Download {
 
 #[uniffi::export]
 impl Client {
-    /// Begins to download the file of a message, or finds it on this device. It does not wait, and needs no session.
-    /// Two downloads of one URL are one. An own file that is not uploaded yet is found too; its path may end with the
-    /// upload, and the message's new URL finds the file again.
+    /// Begins to download the file of a message, or finds the file on this device. The call does not wait, and
+    /// needs no session. Two downloads of one URL share one transfer. The call also finds an own file that is not
+    /// uploaded yet; the path of such a file may end with the upload, and the message's new URL finds the file
+    /// again.
     ///
     /// The bytes are checked against the size in the message, and against the checksum that Sampan writes beside
-    /// it; others' files often have none.
+    /// the size. Files from other SDKs often have no checksum.
     ///
     /// # Errors
     ///
@@ -52,8 +53,8 @@ impl Client {
 
 #[uniffi::export]
 impl Download {
-    /// The state that is newer than `have`, at once or when there is one; none behind the last. 0 is no state. It may
-    /// be cancelled and asked again.
+    /// Waits for a state newer than `have`, and answers it at once when there is one. Zero is the version of a
+    /// caller without a state. None after the last state. A cancelled call loses nothing.
     ///
     /// # Errors
     ///
@@ -62,14 +63,15 @@ impl Download {
         Ok(self.live.next(have).await)
     }
 
-    /// Waits until the file is on this device, and gives its path. The file must not be changed; copy it to keep it.
-    /// Where the store is encrypted, the file at the path is a copy in the clear, which goes with the last handle.
+    /// Waits until the file is on this device, and answers its path. Do not change the file; copy it to keep it.
+    /// Where the store is encrypted, the file at the path is an unencrypted copy, which is removed with the last
+    /// handle.
     ///
     /// # Errors
     ///
-    /// `NotConnected` when its host was not reached; `Refused` when the host does not give it, with the HTTP
+    /// `NotConnected` when the host was not reached; `Refused` when the host does not give the file, with the HTTP
     /// status, or gives another file, with 0; `TooLarge`; `InvalidArgument` for an address that can't be used;
-    /// `StoreUnavailable` when the disk does not take it; `ViewEnded` when the download was stopped.
+    /// `StoreUnavailable` when the disk does not take the file; `ViewEnded` when the download was stopped.
     pub async fn file(&self) -> Result<PathBuf, SampanError> {
         let mut have = Version::NONE;
         while let Some(state) = self.live.next(have).await {
@@ -83,7 +85,7 @@ impl Download {
         Err(SampanError::ViewEnded)
     }
 
-    /// Stops the download for everybody who waits for it. The bytes that came are kept for another time.
+    /// Stops the download for all handles of this file. The received bytes are kept for a later download.
     pub fn cancel(&self) {
         self.live.cancel();
     }

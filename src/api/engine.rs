@@ -15,8 +15,8 @@ use super::plugin::{Decorators, EnginePlugin};
 
 /// One app's engine: it owns a thread, the one connection to the service, and the clients' stores.
 ///
-/// Dropping the last handle (the engine's, and those of all its clients and conversations) stops it;
-/// `shutdown` does the same and waits until everything is closed.
+/// The engine stops when the last handle is dropped: the engine's own handles and those of all its clients and
+/// conversations. `shutdown` also stops it, and waits until everything is closed.
 #[derive(uniffi::Object)]
 #[uniffi::export(Debug, Eq, Hash)]
 pub struct Engine {
@@ -46,18 +46,18 @@ impl Hash for Engine {
 
 #[uniffi::export]
 impl Engine {
-    /// Starts an engine. It needs no network and opens no socket until a client connects.
+    /// Starts an engine. The call needs no network; the engine opens no socket until a client goes online.
     ///
     /// # Errors
     ///
-    /// `InvalidArgument` when the server's address can't be one, or the trusted certificates can't
-    /// be read; `NoResources` when the system gives no thread or no descriptor.
+    /// `InvalidArgument` when the server's address is not valid, or the trusted certificates can't be read;
+    /// `NoResources` when the system gives no thread or no descriptor.
     #[uniffi::constructor]
     pub fn open(config: Config) -> Result<Arc<Self>, SampanError> {
         Self::open_with_plugins(config, Vec::new())
     }
 
-    /// Starts an engine as `open` does, with plug-ins, which run in their order.
+    /// Starts an engine as `open` does, with plug-ins. The plug-ins run in the order of the list.
     ///
     /// # Errors
     ///
@@ -74,16 +74,16 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Opens the store of a client, without connecting: the data on this device can be read at once.
+    /// Opens the store of a client, without connecting. The data on this device can be read on return.
     ///
-    /// The same id again gives the same client. Once begun, opening is carried to its end, also when
-    /// the call is cancelled; the same call again joins it.
+    /// The same id again gives the same client. An opening that has begun is completed, also when the call is
+    /// cancelled; the same call again waits for the same opening.
     ///
     /// # Errors
     ///
-    /// `TagMismatch` when the client is open with another tag; `StoreInUse`, `StoreTooNew`,
-    /// `WrongKey` or `InvalidArgument` when its store can't be opened. A store that is damaged or
-    /// can't be written opens all the same: see `Client.open_report` and `Client.store_health`.
+    /// `TagMismatch` when the client is open with another tag; `StoreInUse`, `StoreTooNew`, `WrongKey` or
+    /// `InvalidArgument` when its store can't be opened. A store that is damaged or can't be written opens
+    /// nevertheless: see `Client.open_report` and `Client.store_health`.
     pub async fn client(
         &self,
         id: ClientId,
@@ -98,9 +98,9 @@ impl Engine {
         Ok(client)
     }
 
-    /// The data of clients on this device, seen without opening any: in order of the clients, then those
-    /// that are encrypted, whose names are part of what is kept secret. With them an app whose key is lost
-    /// finds what to remove.
+    /// Lists the data of clients on this device, without opening any store: in the order of the client ids, then
+    /// the encrypted ones, whose client ids are secret. With this list an app that lost a key finds the data to
+    /// remove.
     ///
     /// # Errors
     ///
@@ -109,32 +109,32 @@ impl Engine {
         self.runtime.accounts().await
     }
 
-    /// Removes the data of a client that is not open, unsent work and what extensions left included. No
-    /// key is needed. `folder` is as `accounts` gave it; a folder that is not there is gone already.
+    /// Removes the data of a client that is not open, with its unsent work and the work that extensions left. The
+    /// call needs no key. `folder` comes from `accounts`; a folder that does not exist counts as removed.
     ///
     /// # Errors
     ///
-    /// `StoreInUse` when the client is open, on this engine or elsewhere; `InvalidArgument` for a text that names no
-    /// such folder; `StoreUnavailable` when something could not be removed; `ShutDown`.
+    /// `StoreInUse` when the client is open, on this engine or elsewhere; `InvalidArgument` for a text that names
+    /// no such folder; `StoreUnavailable` when something could not be removed; `ShutDown`.
     pub async fn wipe_account(&self, folder: String) -> Result<(), SampanError> {
         self.runtime.wipe_account(folder).await
     }
 
-    /// The connection's state now.
+    /// The present state of the connection.
     #[must_use]
     pub fn connection_state(&self) -> ConnectionState {
         self.runtime.board().connection()
     }
 
-    /// Why connecting failed last; none once the service has answered, and before the first failure. The engine
-    /// tries again by itself: this is for telling the user, or finding out what is wrong.
+    /// The reason why the last attempt to connect failed; none once the service has answered, and before the first
+    /// failure. The engine tries again by itself; use the reason to inform the user or to find a fault.
     #[must_use]
     pub fn connection_failure(&self) -> Option<ConnectionFailure> {
         self.runtime.board().failure()
     }
 
-    /// Calls `observer` with the events of all clients from now on, in batches, on a thread of its
-    /// own, until the subscription ends.
+    /// Calls `observer` with the events of all clients from now on, in batches, on a thread of Sampan, until the
+    /// subscription ends.
     ///
     /// # Errors
     ///
@@ -146,8 +146,8 @@ impl Engine {
         EventSubscription::start(self.runtime.subscribe(Scope::Engine), observer)
     }
 
-    /// Tells what the operating system says about the network. Without it the engine finds out by
-    /// itself, later.
+    /// Passes a report of the operating system about the network on to the engine. Without it the engine finds a
+    /// change of the network out by itself, later.
     ///
     /// # Errors
     ///
@@ -156,13 +156,12 @@ impl Engine {
         self.runtime.mailbox().network(change).await
     }
 
-    /// Closes the connection, brings everything to disk and closes every file: the app goes to the
-    /// background. On return no file of a store is open and no lock is held; nothing is sent until
-    /// `resume`.
+    /// Closes the connection, makes all data durable and closes every file, because the app goes to the background.
+    /// On return no file of a store is open and no lock is held. Nothing is sent until `resume`.
     ///
-    /// Reads and writes work in the background too: a call opens its client's store again, which
-    /// takes some ten milliseconds, and the store is closed again a second later, or by another
-    /// `pause`, whose return says so. A write that returned is as durable as ever.
+    /// Reads and writes work in the background too. Such a call opens its client's store again, which takes some
+    /// ten milliseconds. The store is closed again a second later, or by another `pause`, which waits for the
+    /// closing. A write in the background is as durable as any other.
     ///
     /// # Errors
     ///
@@ -171,9 +170,9 @@ impl Engine {
         self.runtime.pause().await
     }
 
-    /// Opens the stores and connects again, if a client wants to be online: the app is back. Returns
-    /// at once. A store that does not open, because another process has it, is tried again until
-    /// it does; `Client.store_health` and an event tell, and calls fail with the reason meanwhile.
+    /// Opens the stores and, if a client wants to be online, connects again, because the app is in the foreground.
+    /// Returns at once. A store may not open because another process has it. The engine then tries again until it
+    /// opens; `Client.store_health` and an event report that, and calls fail with the reason meanwhile.
     ///
     /// # Errors
     ///
@@ -182,12 +181,12 @@ impl Engine {
         self.runtime.resume().await
     }
 
-    /// Stops everything. On return the connection and all stores are closed and observers have been
-    /// given their last events to deliver; every later call fails with `ShutDown`.
+    /// Stops the engine. On return the connection and all stores are closed, and observers have been given their
+    /// last events. Every later call fails with `ShutDown`.
     ///
     /// # Errors
     ///
-    /// `ShutDown` when it was shut down before.
+    /// `ShutDown` when the engine was shut down before.
     pub async fn shutdown(&self) -> Result<(), SampanError> {
         self.runtime.shutdown().await
     }

@@ -1,16 +1,16 @@
-//! Every event of a client, numbered.
+//! [`EventFeed`]: every event of a client, numbered.
 
 use std::sync::Arc;
 
 use crate::SampanError;
 use crate::runtime::{EventBatch, Feed};
 
-/// Every event of one client from the moment the feed was made, each with a number: for bots, bridges
-/// and analytics, which must not miss one. Screens follow views instead.
+/// Every event of one client from the moment the feed was made, each with a number. A feed is for bots, bridges and
+/// analytics, which must not miss an event. Screens use views instead.
 ///
-/// The feed keeps events until `next` names their number, at most 8,192; older ones go then, and
-/// `missed` counts them. The numbers are those of this feed: the first event has number one. One
-/// program takes from a feed; another one makes a feed of its own.
+/// The feed keeps an event until `next` names its number, at most 8,192 events; beyond that the oldest are dropped,
+/// and `missed` counts them. The numbers belong to the feed: its first event has number one. A feed has one
+/// consumer; another consumer makes a feed of its own. The feed is in memory and does not survive the process.
 #[derive(Debug, uniffi::Object)]
 pub struct EventFeed {
     feed: Arc<Feed>,
@@ -30,10 +30,10 @@ impl Drop for EventFeed {
 
 #[uniffi::export]
 impl EventFeed {
-    /// Waits for events after a number, and answers up to `limit` of them, at most 1,024; zero is the
-    /// number of a caller that has none yet. The events up to the number are let go; the others stay, so a call that
-    /// is cancelled loses nothing. None when the feed has ended: by `end`, when the client signed out, or when the
-    /// engine was shut down and everything was taken.
+    /// Waits for events after the number `after`, and answers up to `limit` of them, at most 1,024. Zero is the
+    /// number of a caller without events. The feed drops the events up to `after` and keeps the others, so a
+    /// cancelled call loses nothing. None when the feed has ended: by `end`, when the client signed out, or when
+    /// the engine was shut down and all events were taken.
     ///
     /// # Errors
     ///
@@ -43,7 +43,7 @@ impl EventFeed {
         Ok(self.feed.next(after, limit).await)
     }
 
-    /// Ends the feed: those who wait in `next` are given none.
+    /// Ends the feed: calls that wait in `next` return none.
     pub fn end(&self) {
         self.feed.close();
     }

@@ -9,10 +9,10 @@ use super::conversation::Conversation;
 #[uniffi::export]
 impl Conversation {
     /// Asks the service for messages of any part of the history: of an interval, of one type, in either direction.
-    /// They come in order of time, those that this device holds as it shows them. Nothing is stored: a timeline reads
-    /// and fills the history without holes.
+    /// The answer is in order of time. A message that this device has comes as this device shows it. The call
+    /// stores nothing; use a timeline to read and fill the history without holes.
     ///
-    /// A page with fewer messages than `limit` is not the end: there is nothing more where a page is empty.
+    /// A page with fewer messages than `limit` is not the end. The end is an empty page.
     ///
     /// # Errors
     ///

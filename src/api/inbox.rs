@@ -1,4 +1,4 @@
-//! [`ExtensionInbox`]: an extension of the app leaves work for the engine and opens no store.
+//! [`ExtensionInbox`]: an extension of the app leaves work for the engine without opening a store.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,12 +10,12 @@ use crate::{SampanError, Secret};
 
 use super::client_options::store_key;
 
-/// A folder in which an extension of the app (a share sheet, the reply field of a notification)
-/// leaves work for the engine.
+/// A folder in which an extension of the app (a share sheet, the reply field of a notification) leaves work for the
+/// engine.
 ///
-/// It opens no store, starts no thread and holds no lock, so an extension may be killed at any
-/// moment, and may run while the app does. The engine takes what it finds when its client opens,
-/// when it resumes, and when `Client.import_inbox` is called; each piece once.
+/// The inbox opens no store, starts no thread and holds no lock. An extension may therefore be killed at any
+/// moment, and may run beside the app. The engine imports each piece of work once: when the client opens, when the
+/// engine resumes, and when `Client.import_inbox` is called.
 #[derive(Debug, uniffi::Object)]
 pub struct ExtensionInbox {
     pub(super) inbox: Inbox,
@@ -23,9 +23,9 @@ pub struct ExtensionInbox {
 
 #[uniffi::export]
 impl ExtensionInbox {
-    /// Names the inbox of one client. `folder` is the `inbox_folder` of the app's `Config`, in a
-    /// place that both processes reach, such as the container of an app group; `store_key` is that
-    /// of the client's `ClientOptions`, if it has one. Nothing is read or written yet.
+    /// Names the inbox of one client. `folder` is the `inbox_folder` of the app's `Config`, in a place that both
+    /// processes reach, such as the container of an app group. `store_key` is the key of the client's
+    /// `ClientOptions`, if it has one. The call reads and writes nothing.
     ///
     /// # Errors
     ///
@@ -42,8 +42,8 @@ impl ExtensionInbox {
         Ok(Arc::new(Self { inbox }))
     }
 
-    /// Leaves words for a conversation. Returns when they are durable, after some milliseconds of
-    /// disk work on the calling thread; gives the local id that the message will have.
+    /// Leaves a text for a conversation. Returns when the text is durable, after some milliseconds of disk work on
+    /// the calling thread. Answers the local id that the message will have.
     ///
     /// # Errors
     ///
@@ -56,8 +56,8 @@ impl ExtensionInbox {
         self.send(conversation, NewMessage::text(text))
     }
 
-    /// Leaves a message for a conversation, as `send_text` does words. A message that turns out to
-    /// be one that the service can't take becomes a failed entry of the outbox.
+    /// Leaves a message for a conversation; durable as by `send_text`. A message that the service can't take
+    /// becomes a failed entry of the outbox at the import.
     ///
     /// # Errors
     ///
@@ -92,8 +92,8 @@ impl ExtensionInbox {
         }
     }
 
-    /// Leaves a read mark for a conversation: up to and including a message of that time, by the
-    /// service's clock. Returns when it is durable.
+    /// Leaves a read mark for a conversation: up to and including that time of the service. Returns when the mark
+    /// is durable.
     ///
     /// # Errors
     ///

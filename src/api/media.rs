@@ -1,4 +1,4 @@
-//! Files that are sent.
+//! [`Conversation::send_media`]: sends files.
 
 use crate::SampanError;
 use crate::model::NewMedia;
@@ -8,16 +8,16 @@ use super::conversation::{Conversation, SentMessage};
 #[uniffi::export]
 impl Conversation {
     /// Sends a file. Returns when a copy of the file and the message are durable on this device, online or not;
-    /// the original may change or go then. The file is uploaded first, in the background and over restarts, and
-    /// the message is sent when the file is where others find it. Messages that are sent meanwhile do not wait.
-    /// How far it is shows in the timeline and in the outbox (`Delivery.sending`, at most four times a second). A
-    /// file at a URL is not uploaded: its message is sent like any other.
+    /// then the original may change or be removed. The engine uploads the file in the background and across
+    /// restarts, and sends the message after the upload. Other messages do not wait for the upload. The timeline
+    /// and the outbox show the progress (`Delivery.sending`, at most four times a second). A file at a URL is not
+    /// uploaded: its message is sent like any other.
     ///
-    /// Until the file is uploaded the URL in the message's content begins with `sampan-spool:`. `discard` stops
-    /// the upload and removes the copy. If it fails for good, `SendFailure.notUploaded` says why, and `retry`
-    /// goes on with the same copy.
+    /// Until the file is uploaded, the URL in the message's content begins with `sampan-spool:`. `discard` stops
+    /// the upload and removes the copy. If the upload fails for good, `SendFailure.notUploaded` gives the reason,
+    /// and `retry` continues with the same copy.
     ///
-    /// At most two files of a client are uploaded at once. A file has at most `Config.upload_max` bytes.
+    /// A client uploads at most two files at once. A file has at most `Config.upload_max` bytes.
     ///
     /// # Errors
     ///

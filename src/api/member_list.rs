@@ -1,4 +1,4 @@
-//! The members of a conversation, live.
+//! The live list of a conversation's members.
 
 use std::sync::Arc;
 
@@ -9,9 +9,9 @@ use crate::views::{MemberUpdate, Version};
 
 /// A live window over the members of a conversation, or over its silenced or blocked clients.
 ///
-/// `next` tells what changed. The view lives until `end`, until its last handle is dropped, or until
-/// the client signs out; it keeps neither the client nor the engine alive. Everything may be called
-/// from any thread, the main thread included.
+/// `next` gives the changes. The view lives until `end`, until its last handle is dropped, or until the client
+/// signs out. The view keeps neither the client nor the engine alive. Every method may be called from any thread,
+/// the main thread included.
 #[derive(Debug, uniffi::Object)]
 pub struct MemberList {
     live: Arc<LiveMembers>,
@@ -31,10 +31,10 @@ impl Drop for MemberList {
 
 #[uniffi::export]
 impl MemberList {
-    /// Waits until the list shows something else than at a version, and answers the edits that lead from
-    /// there to the newest one; zero is the version of a caller that has nothing yet. It answers at once when there
-    /// is a newer one. Any number may wait, each with a version of its own; a call that is cancelled loses nothing.
-    /// None when the view has ended. While the app is in the background it waits.
+    /// Waits until the list has another version than `have`, and answers the edits from that version to the newest
+    /// one. Zero is the version of a caller without a window. The call answers at once when there is a newer
+    /// version, and waits while the app is in the background. Any number of callers may wait, each with a version
+    /// of its own, and a cancelled call loses nothing. None when the view has ended.
     ///
     /// # Errors
     ///
@@ -43,7 +43,7 @@ impl MemberList {
         Ok(self.live.next(have).await)
     }
 
-    /// Makes the window larger by so many rows, at most 500, and answers how many came.
+    /// Makes the window larger by `limit` rows, at most 500, and answers how many rows came.
     ///
     /// # Errors
     ///
@@ -53,19 +53,19 @@ impl MemberList {
         self.live.load_more(limit).await
     }
 
-    /// Asks the service for all clients that the list shows, and stores them: the list follows. Of a list of
-    /// members the members and their roles are asked for, of the others the whole list of silenced or blocked clients.
-    /// Roles come over the service's REST interface: without its address they are known as far as this device heard of
-    /// changes.
+    /// Asks the service for all clients of the list, and stores them; the list then shows them. For a list of
+    /// members the call asks for the members and their roles, for the other lists for all silenced or blocked
+    /// clients. Roles come over the service's REST interface. Without its address the list shows the roles from the
+    /// changes that this device received.
     ///
     /// # Errors
     ///
-    /// `NotConnected`, `TimedOut`, `Refused`; `NotFound`; `StoreUnavailable`; `ViewEnded`; `SignedOut`; `ShutDown`.
+    /// `NotConnected`, `TimedOut`, `Refused`; `NotFound`; `StoreUnavailable`; `ViewEnded`; `SignedOut`, `ShutDown`.
     pub async fn refresh(&self) -> Result<(), SampanError> {
         self.live.ask().await
     }
 
-    /// Ends the view: those who wait in `next` are given none.
+    /// Ends the view: calls that wait in `next` return none.
     pub fn end(&self) {
         self.live.end();
     }
