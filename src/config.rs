@@ -12,49 +12,50 @@ pub struct Config {
     pub app_id: AppId,
     /// The application's key; never shown and never logged.
     pub app_key: Secret,
-    /// Where the service is. The engine connects straight to it, over whatever network the system has (a
-    /// VPN included): HTTP and SOCKS proxies and their automatic configuration are not used.
+    /// The address of the service. The engine connects straight to it, over any network of the system (a VPN
+    /// included). HTTP and SOCKS proxies and their automatic configuration are not used.
     pub server: ServerAddress,
-    /// The folder that holds the stores of all clients, made if missing. On iOS it must be in the
-    /// app's private container.
+    /// The folder that holds the stores of all clients, made if missing. On iOS it must be in the app's private
+    /// container.
     pub store_root: PathBuf,
-    /// The service's treatment of messages that arrive while a client is offline.
+    /// The service's treatment of messages that arrive while a client is offline. Default: `Unread`.
     pub offline_mode: OfflineMode,
-    /// Whether frames travel as text (base64) where binary ones do not get through.
+    /// The form of frames: binary, or text (base64) where binary frames do not get through. Default: binary.
     pub payload: PayloadEncoding,
-    /// Whether unencrypted connections are allowed beyond this machine. Default: no.
+    /// Tells if unencrypted connections are allowed beyond this machine. Default: no.
     pub insecure: InsecureConnections,
-    /// Which certificates the service may show. Default: those that browsers trust.
+    /// The certificate authorities that the engine trusts. Default: those that browsers trust.
     pub trust: TrustedRoots,
-    /// Paces and limits of the protocol.
+    /// Rates and limits of the protocol.
     pub limits: Limits,
-    /// Memory for the caches of all stores together, in bytes: a store has an even part of it for
-    /// those open when it is opened, and 1 MiB at least. The process needs about twice as much, and
-    /// some MiB for each store: `docs/store.md`. Default: 16 MiB.
+    /// Memory for the caches of all stores together, in bytes. At its opening a store gets an even part of it,
+    /// shared with the open stores, and at least 1 MiB. The process needs about twice as much, and some MiB for
+    /// each store: `docs/store.md`. Default: 16 MiB.
     #[uniffi(default = 16_777_216)]
     pub cache_bytes: u64,
-    /// The folder in which extensions of the app leave work (`ExtensionInbox`), in a place that
-    /// both processes reach. Per client it takes at most 1000 files of 32 KiB; it is read when a
-    /// client opens, on `Engine.resume` and on `Client.import_inbox`, never in between. Default:
-    /// none.
+    /// The folder in which extensions of the app leave work (`ExtensionInbox`), in a place that both processes
+    /// reach. For each client it holds at most 1000 files of 32 KiB. The engine reads it when a client opens,
+    /// on `Engine.resume` and on `Client.import_inbox`, and at no other time. Default: none.
     #[uniffi(default)]
     pub inbox_folder: Option<PathBuf>,
-    /// The most bytes that the stores of all open clients should take on disk together: beyond it
-    /// the oldest messages go, and leave a gap that paging back fetches again. Unsent work, the newest
-    /// messages of each conversation, the one in view (`Timeline.seen`) and unread mentions stay, whatever the budget
-    /// is; `docs/store.md` says what counts. A few MiB are taken by an empty store. Default: none.
+    /// The most bytes that the stores of all open clients should take on disk together. Beyond it the engine
+    /// removes the oldest messages, and a gap takes their place, which paging back fetches again. Unsent work,
+    /// the newest messages of each conversation, the conversation in view (`Timeline.seen`) and unread mentions
+    /// stay, whatever the budget is; `docs/store.md` lists the counted files. An empty store takes a few MiB.
+    /// Default: none.
     #[uniffi(default)]
     pub disk_budget: Option<u64>,
-    /// The base URL of the service's REST interface, where files are uploaded, such as
-    /// `https://api.example.org`. Default: none, which is the URL of the router; with an address of the kind
-    /// `ServerAddress.Socket` no file can be sent then.
+    /// The base URL of the service's REST interface, which takes uploads, such as `https://api.example.org`.
+    /// Default: none, which stands for the URL of the router. With `ServerAddress.Socket` and without this URL
+    /// no file can be sent.
     #[uniffi(default)]
     pub api_url: Option<String>,
     /// The largest file that is sent, in bytes. Default: 100 MiB.
     #[uniffi(default = 104_857_600)]
     pub upload_max: u64,
-    /// The most bytes that the downloaded files of a client take on disk: beyond it those used longest ago go, but
-    /// those of a `Download` that the app holds. A file that is larger is not downloaded. Default: 256 MiB.
+    /// The most bytes that the downloaded files of a client take on disk. Beyond it the least recently used
+    /// files are removed, except those of a `Download` that the app holds. A larger file is not downloaded.
+    /// Default: 256 MiB.
     #[uniffi(default = 268_435_456)]
     pub file_cache_bytes: u64,
 }
@@ -88,16 +89,16 @@ impl Config {
     }
 }
 
-/// Where the service is.
+/// The address of the service.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
 pub enum ServerAddress {
-    /// The base URL of the service, such as `https://chat.example.org`: its router is asked for
-    /// the WebSocket's URL.
+    /// The base URL of the service, such as `https://chat.example.org`. The engine asks the router at this URL
+    /// for the URL of the WebSocket.
     Router {
         /// The URL, with scheme and without a path.
         url: String,
     },
-    /// The WebSocket's URL itself, such as `wss://chat.example.org/ws`; no router is asked.
+    /// The URL of the WebSocket, such as `wss://chat.example.org/ws`; the engine asks no router.
     Socket {
         /// The URL, with scheme.
         url: String,
@@ -107,14 +108,14 @@ pub enum ServerAddress {
 /// The service's treatment of messages that arrive while a client is offline.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Enum)]
 pub enum OfflineMode {
-    /// It counts them and tells the counts at sign-in; the engine fetches what it needs.
+    /// The service counts them and tells the counts at sign-in; the engine fetches the messages.
     #[default]
     Unread,
-    /// It pushes up to twenty of them per conversation after sign-in.
+    /// The service pushes up to twenty of them per conversation after sign-in.
     Push,
 }
 
-/// How frames travel.
+/// The form in which frames travel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Enum)]
 pub enum PayloadEncoding {
     /// As binary messages.
@@ -124,31 +125,31 @@ pub enum PayloadEncoding {
     Text,
 }
 
-/// Whether `ws://` and `http://` are allowed.
+/// The addresses for which `ws://` and `http://` are allowed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Enum)]
 pub enum InsecureConnections {
     /// Only to this machine (loopback), as in tests.
     #[default]
     LoopbackOnly,
-    /// To any address. Everything, session tokens included, can then be read on the way.
+    /// To any address. Others on the way can then read everything, session tokens included.
     Allowed,
 }
 
-/// Which authorities may have signed the service's certificate.
+/// The authorities that may have signed the service's certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Enum)]
 pub enum TrustedRoots {
-    /// Those that browsers trust, as they were when this version of Sampan was made. Certificates that a user or an
+    /// Those that browsers trusted when this version of Sampan was made. Certificates that a user or an
     /// administrator added to the device are not among them.
     #[default]
     Web,
-    /// These and no others: for a service whose certificate an authority of your own signed.
+    /// Only these: for a service whose certificate was signed by an authority of your own.
     Only {
         /// Their certificates: one or more PEM blocks.
         pem: String,
     },
 }
 
-/// Paces and limits of the protocol, with the hosted service's values as defaults.
+/// Rates and limits of the protocol, with the hosted service's values as defaults.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct Limits {
     /// How long a request may stay unanswered. Default: 20 s, as the official JavaScript SDK.
@@ -206,7 +207,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The limits for `sampan-service` with its defaults: it neither throttles a client nor
+    /// The limits for `sampan-service` with its default settings: the service neither throttles a client nor
     /// forgets tokens.
     #[must_use]
     pub fn unthrottled() -> Self {
@@ -225,13 +226,13 @@ impl Limits {
 pub struct Secret(String);
 
 impl Secret {
-    /// Keeps `text` from being shown.
+    /// A secret with this text.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text, for the one place that needs it.
+    /// The text. Use it only where the text is needed.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0

@@ -4,74 +4,73 @@ use std::{fmt, io};
 
 use crate::model::{Count, InvalidId, InvalidJson, InvalidKey, InvalidLink, Refusal};
 
-/// Why a call failed, sorted by what an app can do about it.
+/// The reason why a call failed, sorted by the remedy that an app has.
 ///
-/// A floor below says in its own files how its failures look from here, so that this file names
-/// none of them.
+/// Each floor below converts its failures in its own files, so this file names no other floor.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, uniffi::Error)]
 #[uniffi::export(Display)]
 #[non_exhaustive]
 pub enum SampanError {
-    /// No retry can mend this call. `reason` names the argument, never its value.
+    /// No retry helps: the call is wrong. `reason` names the argument, never its value.
     #[error("invalid argument: {reason}")]
     InvalidArgument {
-        /// Which argument, and what it must be.
+        /// The argument, and the rule that it breaks.
         reason: String,
     },
-    /// The message, draft or file is larger than is allowed. Both numbers are bytes; those of a message count the
-    /// command around it too.
+    /// The message, draft or file is too large. Both numbers are bytes; for a message they include the command
+    /// around it.
     #[error("it needs {actual} bytes and {limit} are allowed")]
     TooLarge {
-        /// The most that is allowed.
+        /// The largest size.
         limit: Count,
-        /// The bytes that are needed.
+        /// The actual size.
         actual: Count,
     },
-    /// So much unsent work waits already that no more is taken: later there is room again.
+    /// The outbox has no room for more unsent work; there is room again when some of it was sent.
     #[error("{max} pieces of unsent work wait already, the most that may")]
     OutboxFull {
-        /// The most pieces that may wait.
+        /// The most entries of the outbox.
         max: Count,
     },
-    /// The call can't be done as things are.
+    /// The present state of a conversation, message or entry does not allow the call.
     #[error("not possible now: {obstacle}")]
     NotPossible {
         /// The obstacle.
         obstacle: Obstacle,
     },
-    /// A thing that the call names is not on this device; a call that asks the service may find it.
+    /// A thing that the call names is not on this device. A call that asks the service may find it.
     #[error("{what} is not there")]
     NotFound {
-        /// The sort of thing that was looked for.
+        /// The kind of thing.
         what: Subject,
     },
-    /// Unsent work would be lost, and the app did not say that it may be. Nothing happened.
+    /// The call would lose unsent work, and the app did not allow that. Nothing was changed.
     #[error("{count} pieces of unsent work would be lost")]
     Unsent {
-        /// How many pieces.
+        /// The number of unsent entries.
         count: Count,
     },
-    /// The call needs the service and there is no open session; it was not queued.
+    /// The call needs the service and there is no open session. The call was not queued.
     #[error("not connected: this call needs the service")]
     NotConnected,
-    /// The service did not answer in time; whether it acted is unknown. It was not queued.
+    /// The service did not answer in time; it may have acted. The call was not queued.
     #[error("the service did not answer in time")]
     TimedOut,
-    /// The service refused; `code` is its own number, listed in `docs/wire.md`.
+    /// The service refused; `docs/wire.md` lists its codes.
     #[error("the service refused with {code}: {reason}")]
     Refused {
-        /// The sort of refusal.
+        /// The kind of refusal.
         refusal: Refusal,
-        /// The service's number.
+        /// The service's code.
         code: i32,
-        /// The service's name of the number.
+        /// The service's name for the code.
         reason: String,
     },
-    /// The store can't make the write durable now: the disk is full, the folder is not writable,
-    /// or the device failed. Nothing was stored; reads go on, and writing resumes by itself.
+    /// The store can't make the write durable now: the disk is full, the folder is not writable, or the device
+    /// failed. Nothing was stored. Reads go on, and writing resumes by itself.
     #[error("the store takes no writes: {reason}")]
     StoreUnavailable {
-        /// The sort of trouble.
+        /// The kind of trouble.
         trouble: StoreTrouble,
         /// The words of the operating system.
         reason: String,
@@ -79,10 +78,10 @@ pub enum SampanError {
     /// Another process, or another engine of this one, has the store open.
     #[error("the store is in use{}", .holder.map(|pid| format!(" by process {pid}")).unwrap_or_default())]
     StoreInUse {
-        /// The process that holds it, where known.
+        /// The id of the process that has the store, where known.
         holder: Option<i64>,
     },
-    /// A newer version of Sampan wrote the store; it was not touched.
+    /// A newer version of Sampan wrote the store. The store was not changed.
     #[error("the store has schema {found}, this version reads up to {supported}")]
     StoreTooNew {
         /// The schema found.
@@ -99,7 +98,7 @@ pub enum SampanError {
         /// The words of the callback.
         reason: String,
     },
-    /// The client signed out, before or during the call.
+    /// The client is signed out, before or during the call.
     #[error("the client signed out")]
     SignedOut,
     /// The engine was shut down, before or during the call.
@@ -111,7 +110,7 @@ pub enum SampanError {
     /// The client is open on this engine already, with another tag.
     #[error("the client is open with another tag")]
     TagMismatch,
-    /// The system gives this process no more threads or descriptors. Nothing happened.
+    /// The system gives this process no more threads or descriptors. Nothing was changed.
     #[error("the system is out of resources: {reason}")]
     NoResources {
         /// Which resource is missing.
@@ -125,7 +124,7 @@ pub enum SampanError {
     },
 }
 
-/// The things that a call may look for.
+/// The kinds of things that a call may not find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
 #[non_exhaustive]
 pub enum Subject {
@@ -137,9 +136,9 @@ pub enum Subject {
     OutboxEntry,
     /// The data of a client on this device.
     Account,
-    /// Missing history that a view shows.
+    /// A gap of a view.
     Gap,
-    /// The file of another SDK, which is to be imported.
+    /// The cache file of another SDK, for an import.
     LegacyCache,
 }
 
@@ -156,15 +155,15 @@ impl fmt::Display for Subject {
     }
 }
 
-/// The obstacles of a call.
+/// The reasons why a call is not possible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
 #[non_exhaustive]
 pub enum Obstacle {
     /// The client left the conversation, or the service refused to make it.
     ConversationLeft,
-    /// The work is being sent, or it was sent and nobody knows whether it arrived.
+    /// The entry is being sent, or it was sent and may have arrived.
     OnItsWay,
-    /// Only failed work can be tried again.
+    /// Only a failed entry can be tried again.
     HasNotFailed,
     /// The message is another client's.
     NotYours,
@@ -172,7 +171,7 @@ pub enum Obstacle {
     Recalled,
     /// A read mark can't be taken back: the count that it cleared is gone.
     ReadMark,
-    /// Conversations of this kind can't do it.
+    /// The kind of the conversation does not allow it.
     KindDoesNotAllow,
     /// In the first generation, only a client that watches a peer may send to it.
     NotWatched,
@@ -193,7 +192,7 @@ impl fmt::Display for Obstacle {
     }
 }
 
-/// Why a store takes no writes.
+/// The reasons why a store takes no writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
 pub enum StoreTrouble {
     /// The disk is full, or the app has used its share of it.
@@ -218,7 +217,7 @@ impl StoreTrouble {
 
 #[uniffi::export]
 impl SampanError {
-    /// Whether the same call may succeed later without a change by the app.
+    /// Tells if the same call may succeed later without a change by the app.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {

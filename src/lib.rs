@@ -1,20 +1,20 @@
 //! Sampan is a local-first chat engine.
 //!
-//! An app writes to a store on the device and is answered at once; a protocol machine without any
-//! IO decides what follows; one loop carries its decisions to disk, to the wire and to the app.
+//! An app writes to a store on the device and gets its answer at once. State machines without any IO decide the
+//! consequences. One loop carries their decisions to disk, to the wire and to the app.
 //!
-//! The floors, from the ground up (an import only ever points down; `tests/tidy.rs` holds us to it):
+//! The floors, from the ground up (an import points down only; `tests/tidy.rs` checks this):
 //!
 //! | floor | what it holds |
 //! |---|---|
-//! | [`model`] | what we talk about: ids, times, conversations, messages, receipts, events |
+//! | [`model`] | plain data: ids, times, conversations, messages, receipts, events |
 //! | [`store`] | the data on disk: records, atomic commits, the outbox and its journal, repair |
 //! | [`views`] | live views for an app: windows over the store, and their differences |
-//! | `media` | what a file is: its kind, its MIME type |
+//! | `media` | the properties of a file: its kind, its MIME type |
 //! | [`wire`] | protobuf frames and JSON payloads |
-//! | [`sync`] | decides, purely: the machines of the connection and of each client |
+//! | [`sync`] | the state machines of the connection and of each client, without IO |
 //! | [`net`] | moves bytes: the WebSocket and the HTTP requests |
-//! | `runtime` | the one loop: commit, then send, then tell; the only clock |
+//! | `runtime` | the one loop: commit, send, tell; the only clock |
 //! | `api` | the calls of an app: [`Engine`], [`Client`], [`Conversation`] |
 
 uniffi::setup_scaffolding!();

@@ -1,4 +1,4 @@
-//! Where Sampan's own notes go.
+//! The log of Sampan: [`LogSink`] and [`set_log_sink`].
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -13,14 +13,14 @@ use crate::threads::Threads;
 /// How many notes may wait for the sink.
 const NOTES_MAX: usize = 1024;
 
-/// Takes Sampan's notes: expected troubles as `Warn`, bugs as `Error`. Ids are in them; keys, tokens and people's
-/// words never are.
+/// Receives Sampan's log records: expected troubles as `Warn`, bugs as `Error`. The records contain ids, and
+/// never keys, tokens or the texts of messages.
 ///
-/// It is called on a thread of its own, with all notes that wait, one batch at a time and in order, and
-/// may call Sampan. For a slow sink at most 1024 notes wait; later ones are left out and counted.
+/// Sampan calls the sink on a thread of its own, with all waiting records, one batch at a time and in order.
+/// The sink may call Sampan. For a slow sink at most 1024 records wait; later ones are dropped and counted.
 #[uniffi::export(foreign)]
 pub trait LogSink: Send + Sync {
-    /// Takes some notes; `dropped` says how many were left out before the first of them.
+    /// Receives some records; `dropped` is the number of records that were dropped before the first of them.
     ///
     /// # Errors
     ///
@@ -28,23 +28,23 @@ pub trait LogSink: Send + Sync {
     fn log(&self, records: Vec<LogRecord>, dropped: Count) -> Result<(), SampanError>;
 }
 
-/// One note.
+/// One record of the log.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct LogRecord {
-    /// When it was said, by this device's clock.
+    /// The time of the record, by this device's clock.
     pub at: Timestamp,
-    /// How bad it is.
+    /// The severity.
     pub level: LogLevel,
-    /// The part of Sampan that says it.
+    /// The part of Sampan that wrote the record.
     pub target: String,
-    /// The words of the note.
+    /// The text of the record.
     pub text: String,
 }
 
-/// How bad a note is.
+/// The severity of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
 pub enum LogLevel {
-    /// A bug in Sampan, or the loss of something.
+    /// A bug in Sampan, or a loss of data.
     Error,
     /// An expected trouble: a broken connection, a refused write.
     Warn,
@@ -54,8 +54,8 @@ pub enum LogLevel {
     Debug,
 }
 
-/// Sends the notes of all engines of this process to `sink`, from `level` on; a later call replaces
-/// the sink. In a Rust program that has a logger of the `log` crate, that one gets them instead.
+/// Sends the log records of all engines of this process to `sink`, from `level` on. A later call replaces the
+/// sink. A Rust program with a logger of the `log` crate gets the records in that logger.
 ///
 /// # Errors
 ///
@@ -66,7 +66,7 @@ pub fn set_log_sink(sink: Arc<dyn LogSink>, level: LogLevel) -> Result<(), Sampa
     let mut place = forward.sink.lock().unwrap_or_else(PoisonError::into_inner);
     let before = place.replace(sink);
     drop(place);
-    // Dropping the app's object is code of the app: not under the lock.
+    // Dropping the app's object runs code of the app, so it happens outside the lock.
     drop(before);
     let mut installed = forward
         .installed

@@ -12,39 +12,41 @@
 //! | `client.rs` | [`Client`]: connect, conversations, outbox, sign out |
 //! | `client_options.rs` | [`ClientOptions`] |
 //! | `conversation.rs` | [`Conversation`]: info, send, page, history, mark read |
-//! | `changes.rs` | what changes a conversation: name, attributes, mute, members |
-//! | `download.rs` | [`Download`]: the file of a message comes to this device |
-//! | `push.rs` | [`read_push`]; what an extension may know |
+//! | `changes.rs` | changes of a conversation: name, attributes, mute, members |
+//! | `download.rs` | [`Download`]: brings the file of a message to this device |
+//! | `push.rs` | [`read_push`], and the facts that an extension may read |
 //! | `media.rs` | [`Conversation::send_media`] |
 //! | `history.rs` | questions to the service about any part of the history |
 //! | `conversation_list.rs` | [`ConversationList`]: a live window over all conversations |
-//! | `outbox_list.rs` | [`OutboxList`]: all that is unsent, live |
+//! | `outbox_list.rs` | [`OutboxList`]: the live list of unsent work |
 //! | `event_feed.rs` | [`EventFeed`]: every event, numbered |
 //! | `states.rs` | the states of live views as streams |
 //! | `timeline.rs` | [`Timeline`]: a live window over a conversation |
-//! | `inbox.rs` | [`ExtensionInbox`]: an extension of the app leaves work in it |
+//! | `inbox.rs` | [`ExtensionInbox`]: takes the work that an extension of the app leaves |
 //! | `legacy.rs` | [`Client::import_legacy`]: the caches of older SDKs; with the feature `import-legacy` |
-//! | `member_list.rs` | [`MemberList`]: who is in a conversation, live |
+//! | `member_list.rs` | [`MemberList`]: the live list of a conversation's members |
 //! | `peer_session.rs` | [`PeerSession`], [`PeerGroup`]: the words of the first generation |
 //! | `rooms.rs` | [`Rooms`], [`Room`]: the words of the second generation |
-//! | `notices.rs` | [`NoticeFeed`]: what happens, in these words |
-//! | `plugin.rs` | [`EnginePlugin`]: hooks for objects that are made and messages that come |
+//! | `notices.rs` | [`NoticeFeed`]: events in the words of both generations |
+//! | `plugin.rs` | [`EnginePlugin`]: hooks for new objects and received messages |
 //! | `observer.rs` | [`EventObserver`], [`Signer`], [`EventSubscription`] |
-//! | `online.rs` | what only the service can answer |
-//! | `open_report.rs` | [`OpenReport`]: what opening a store found |
+//! | `online.rs` | questions that only the service can answer |
+//! | `open_report.rs` | [`OpenReport`]: the findings of opening a store |
 //! | `queries.rs` | queries of conversations, at the service and on this device |
-//! | `pages.rs`, `views.rs` | single reads, hidden: for our tests and tools |
+//! | `pages.rs`, `views.rs` | hidden single reads, for our tests and tools |
 //! | `log.rs` | [`LogSink`] |
 //!
-//! Rules that hold for every call: reads answer from the store and never wait for the network; writes
-//! return when their intent is durable on this device and answer the number of the commit that holds it, which
-//! the updates of views and events name too; a call that needs the service says so and
-//! fails with a typed error when there is no session. Asynchronous calls may be awaited on any
-//! executor, and dropping one loses its answer only.
+//! These rules hold for every call:
 //!
-//! A panic in an observer, a signer or the embedded database is caught and reported. In a host that is
-//! built with `panic = "abort"` nothing can be caught: such a panic ends the process, and what was
-//! promised is in the outbox at the next start.
+//! - A read answers from the store and never waits for the network.
+//! - A write returns when its intent is durable on this device. The write answers the number of the commit that
+//!   holds the intent; the updates of views and events name that number too.
+//! - A call that needs the service says so in its documentation, and fails with a typed error without a session.
+//! - An asynchronous call may be awaited on any executor. Dropping a call loses its answer only.
+//!
+//! A panic in an observer, a signer or the embedded database is caught and reported. A host that is built with
+//! `panic = "abort"` cannot catch a panic: the process ends, and all promised work is in the outbox at the next
+//! start.
 
 mod changes;
 mod client;

@@ -19,31 +19,31 @@ use super::conversation::Conversation;
 /// Conversations that are read at once.
 const PAGE: u32 = 500;
 
-/// One thing that happened, in the words of older guides. The groups of the first generation and the rooms of the
-/// second are conversations.
+/// One notice, in the words of older guides. The groups of the first generation and the rooms of the second are
+/// conversations.
 #[derive(Clone, Debug, PartialEq, uniffi::Enum)]
 pub enum SessionNotice {
     /// The session is open for the first time: `sessionOpened`, `open`.
     Opened,
-    /// The connection is lost and comes back by itself: `sessionPaused`, `reuse`.
+    /// The connection is lost, and the engine reconnects by itself: `sessionPaused`, `reuse`.
     Paused,
     /// The session is open again: `sessionResumed`, and `open` of rooms.
     Resumed,
     /// The app closed the session: `close`.
     Closed,
-    /// The session ended and does not come back by itself: `sessionFailed`.
+    /// The session ended, and the engine does not reconnect by itself: `sessionFailed`.
     Failed {
         /// The reason.
         reason: SessionEnd,
     },
-    /// Another client's message came, or was found in history: `message`.
+    /// Another client's message came live or in history: `message`.
     Message {
-        /// The conversation of the message; of a peer's message the conversation of both.
+        /// The conversation of the message; for a message between peers, their conversation.
         conversation: ConversationId,
         /// The message.
         message: Message,
     },
-    /// The service has an own message: `messageSendFinished`.
+    /// The service accepted an own message: `messageSendFinished`.
     Sent {
         /// The message.
         message: Message,
@@ -73,36 +73,36 @@ pub enum SessionNotice {
         /// The conversation.
         conversation: ConversationId,
     },
-    /// This client is in a group or room: `joined`.
+    /// This client joined a group or room: `joined`.
     Joined {
         /// The conversation.
         conversation: ConversationId,
     },
-    /// This client is out of a group or room: `left`.
+    /// This client left a group or room: `left`.
     Left {
         /// The conversation.
         conversation: ConversationId,
     },
-    /// Others came into a group or room: `membersJoined`, and `join` of rooms.
+    /// Other clients joined a group or room: `membersJoined`, and `join` of rooms.
     MembersJoined {
         /// The conversation.
         conversation: ConversationId,
         /// The members.
         members: Vec<ClientId>,
     },
-    /// Others left a group or room, or were removed: `membersLeft`, and `left` of rooms.
+    /// Other clients left a group or room, or were removed: `membersLeft`, and `left` of rooms.
     MembersLeft {
         /// The conversation.
         conversation: ConversationId,
         /// The members.
         members: Vec<ClientId>,
     },
-    /// The listener was too slow and missed notices: read again what is shown.
+    /// The listener was too slow and missed notices: read the screens again.
     Lagged,
 }
 
 impl SessionNotice {
-    /// The conversation of the notice; none for a notice of no single one.
+    /// The conversation of the notice; none for a notice that concerns no single conversation.
     #[must_use]
     pub const fn conversation(&self) -> Option<&ConversationId> {
         match self {
@@ -120,7 +120,7 @@ impl SessionNotice {
     }
 }
 
-/// The notices of one client from the moment it was made, in the order of the events behind them.
+/// The notices of one client from the moment the feed was made, in the order of the events behind them.
 #[derive(Debug, uniffi::Object)]
 pub struct NoticeFeed {
     only: Option<ConversationId>,
@@ -134,7 +134,7 @@ struct Inner {
 }
 
 impl NoticeFeed {
-    /// Starts with what is known: the session, and in `known` the conversations of the client.
+    /// A feed that starts with the present session, and in `known` the conversations of the client.
     pub(super) fn new(
         events: EventStream,
         me: ClientId,
@@ -150,11 +150,11 @@ impl NoticeFeed {
 
 #[uniffi::export]
 impl NoticeFeed {
-    /// Waits for the next notice. Of several callers each gets other notices. None when the engine was shut down. A feed
-    /// that nobody takes from keeps up to 1,024 events, then tells `Lagged`.
+    /// Waits for the next notice. When several callers wait, each notice goes to one of them. None when the engine
+    /// was shut down. A feed without a reader keeps up to 1,024 events, then gives `Lagged`.
     ///
-    /// A call that is cancelled loses nothing in Rust; in Swift and Kotlin the notice that comes at that very moment may
-    /// be lost. `Client.feed` loses none.
+    /// In Rust a cancelled call loses nothing. In Swift and Kotlin the notice that comes at the moment of the
+    /// cancellation may be lost. `Client.feed` loses none.
     ///
     /// # Errors
     ///
@@ -181,12 +181,12 @@ impl NoticeFeed {
 }
 
 impl Client {
-    /// The notices from now on, in the words of older guides; those of one conversation alone where it is named.
+    /// The notices from now on, in the words of older guides; if `only` names a conversation, its notices alone.
     pub(super) async fn notices(
         &self,
         only: Option<ConversationId>,
     ) -> Result<Arc<NoticeFeed>, SampanError> {
-        // A change while the list is read is known before it is told, and is told once at most.
+        // A change during the reading of the list is known before its notice comes, so it is told once at most.
         let (events, session) = (self.events(), self.session_state());
         let known = self.all_conversations().await?;
         let me = self.client_id();
@@ -233,7 +233,7 @@ struct Teller {
     known: BTreeMap<ConversationId, Known>,
 }
 
-/// A conversation as the notices so far tell it.
+/// A conversation as the notices so far described it.
 #[derive(Debug)]
 struct Known {
     is_in: bool,
@@ -302,7 +302,7 @@ impl Teller {
     fn session_changed(&mut self, state: SessionState) {
         let before = std::mem::replace(&mut self.session, state.clone());
         match state {
-            // It was open already when the notices began.
+            // The session was open already when the notices began.
             SessionState::Open if before == SessionState::Open => {}
             SessionState::Open if self.was_open => self.tell(SessionNotice::Resumed),
             SessionState::Open => {
@@ -388,7 +388,7 @@ impl Teller {
     }
 }
 
-/// Whether the service has told of it; before that nothing is known of its members.
+/// Tells if the service has told of the conversation; before that its members are unknown.
 fn is_made(info: &ConversationInfo) -> bool {
     let is_told = info.created_at.is_some() && !info.id.is_local();
     is_told

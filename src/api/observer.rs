@@ -6,24 +6,24 @@ use crate::SampanError;
 use crate::model::{Event, OperationSignature, SigningRequest};
 use crate::runtime::{self, Queue};
 
-/// Takes events, in batches and in order.
+/// Receives events, in batches and in order.
 ///
-/// It is called on a thread of Sampan's, never on the app's main thread, and never two batches at a
-/// time. It may call anything, also what ends its own subscription. An observer that fails is logged
-/// and called again with the next batch. One that is too slow gets `Event.Lagged` instead of what it
-/// missed, and reads again what it shows. An observer that holds the engine or client that holds it
-/// keeps both alive: hold them weakly, or cancel the subscription.
+/// Sampan calls the observer on a thread of its own, never on the app's main thread, and never two batches at a
+/// time. The observer may call any method, also the one that ends its own subscription. An observer that fails is
+/// logged, and gets the next batch. An observer that is too slow gets `Event.Lagged` instead of the events that it
+/// missed; the app then reads its screens again. An observer that holds its engine or client keeps both alive: hold
+/// them weakly, or cancel the subscription.
 #[uniffi::export(foreign)]
 pub trait EventObserver: Send + Sync {
-    /// Takes the events of one or more commits.
+    /// Receives the events of one or more commits.
     ///
     /// # Errors
     ///
-    /// An error of the app is logged; nothing else follows from it.
+    /// Sampan logs an error of the app and does nothing else with it.
     fn on_events(&self, events: Vec<Event>) -> Result<(), SampanError>;
 }
 
-/// An observation. It ends when this is cancelled or dropped.
+/// An observation. It ends when the subscription is cancelled or dropped.
 #[derive(Debug, uniffi::Object)]
 pub struct EventSubscription {
     queue: Arc<Queue>,
@@ -44,8 +44,8 @@ impl EventSubscription {
 
 #[uniffi::export]
 impl EventSubscription {
-    /// Ends the observation: no batch begins after this. One that is being delivered may still be
-    /// running on its thread when this returns.
+    /// Ends the observation: no batch begins after this call. A batch that is being delivered may still run on its
+    /// thread when the call returns.
     pub fn cancel(&self) {
         self.queue.cancel();
     }
@@ -57,14 +57,14 @@ impl Drop for EventSubscription {
     }
 }
 
-/// Asks the app's own server to sign what a client wants to do.
+/// Asks the app's own server to sign an operation of a client.
 ///
-/// It is asked when an operation is sent, never when it is enqueued. It may take its time; after 60
-/// seconds the operation counts as failed and is tried again later.
+/// Sampan calls the signer when it sends an operation, never when the operation is enqueued. An answer may take 60
+/// seconds; after that the operation counts as failed for now and is tried again later.
 #[uniffi::export(foreign)]
 #[async_trait::async_trait]
 pub trait Signer: Send + Sync {
-    /// Brings the signature of one operation.
+    /// Answers the signature of one operation.
     ///
     /// # Errors
     ///

@@ -1,4 +1,5 @@
-//! Calls that only the service can answer: they need an open session, and nothing of them is queued.
+//! Calls that only the service can answer: they need an open session and are never queued, except where their docs
+//! say so.
 
 use crate::SampanError;
 use crate::model::{ClientId, Count, WatchedClient};
@@ -11,21 +12,23 @@ use super::conversation::Conversation;
 
 #[uniffi::export]
 impl Client {
-    /// The conversation of this client and some peers that nobody has to make, as in the first generation: its id is
-    /// the MD5 of all their ids, sorted and joined by colons, so that each of them finds it. It can be used at once,
-    /// online or not; the first message makes it at the service, and the peers are watched from now on, for the
-    /// service takes a first message to nobody else. Returns when that is durable.
+    /// The conversation of this client and some peers, as in the first generation. Its id is the MD5 of all their
+    /// ids, sorted and joined by colons, so each of them finds it without creating it. The conversation is usable
+    /// at once, online or not; the first message makes it at the service. The call also watches the peers from now
+    /// on, because the service delivers a first message only to watched peers. Returns when the list of watched
+    /// clients is durable.
     ///
     /// # Errors
     ///
-    /// `InvalidArgument` when nobody else is named, or an id has a colon; `StoreUnavailable`; `SignedOut`, `ShutDown`.
+    /// `InvalidArgument` when `peers` names only this client, or an id has a colon; `StoreUnavailable`;
+    /// `SignedOut`, `ShutDown`.
     pub async fn peers(&self, peers: Vec<ClientId>) -> Result<Arc<Conversation>, SampanError> {
         let opened = self.request(OpenPeers { peers }).await?;
         Ok(self.handle(opened.conversation))
     }
 
-    /// Asks the service which of these clients are signed in, on a device at least. The service answers for 20 at a
-    /// time, so more are asked for in parts; at most 1000. The order of the answer is free.
+    /// Asks the service which of these clients are signed in on at least one device; at most 1000 clients. The
+    /// service answers for 20 clients at a time, so the call asks in parts. The order of the answer is not defined.
     ///
     /// # Errors
     ///
@@ -34,20 +37,21 @@ impl Client {
         Ok(self.request(WhoIsOnline { clients }).await?.clients)
     }
 
-    /// Watches clients from now on: `Event.PresenceChanged` tells of each when the service has confirmed it, and
-    /// whenever it comes online or goes offline. Returns when the list of watched clients is durable, online or not;
-    /// the list is sent again on each new connection. Where the app has a signer it signs each request, and may leave
-    /// clients out: of those `Presence.NotAllowed` is told. At most 1000 clients are watched.
+    /// Watches clients from now on. `Event.PresenceChanged` reports each client when the service has confirmed the
+    /// watch, and whenever the client goes online or offline. Returns when the list of watched clients is durable,
+    /// online or not; the engine sends the list again on each new connection. Where the app has a signer, it signs
+    /// each request, and may leave clients out: for these the event says `Presence.NotAllowed`. A client watches at
+    /// most 1000 clients.
     ///
     /// # Errors
     ///
-    /// `InvalidArgument` when more than 1000 would be watched; `StoreUnavailable` when the list can't be made durable
-    /// now; `SignedOut`, `ShutDown`.
+    /// `InvalidArgument` when more than 1000 would be watched; `StoreUnavailable` when the list can't be made
+    /// durable now; `SignedOut`, `ShutDown`.
     pub async fn watch(&self, clients: Vec<ClientId>) -> Result<(), SampanError> {
         self.request(Watch { clients }).await.map(|Done| ())
     }
 
-    /// Watches clients no more; those who are not watched are passed over. Returns when that is durable.
+    /// Stops watching clients; clients that are not watched are ignored. Returns when that is durable.
     ///
     /// # Errors
     ///
@@ -56,7 +60,7 @@ impl Client {
         self.request(Unwatch { clients }).await.map(|Done| ())
     }
 
-    /// The clients that are watched, in order of their ids, with what the service told of them on this connection.
+    /// The watched clients, in order of their ids, with their states as the service told them on this connection.
     ///
     /// # Errors
     ///
@@ -68,9 +72,10 @@ impl Client {
 
 #[uniffi::export]
 impl Conversation {
-    /// Asks the service for the newest messages, at most `limit`, and stores them; answers how many are new here. A
-    /// chat room needs it to show what was said while this client was outside, for nothing of a chat room comes by
-    /// itself; every other conversation is caught up with without it.
+    /// Asks the service for the newest messages, at most `limit`, and stores them. Answers how many of them are new
+    /// on this device. Call it for a chat room, to show messages from the time when this client was outside: the
+    /// engine fetches nothing of a chat room by itself. All other conversations are caught up with without this
+    /// call.
     ///
     /// # Errors
     ///
@@ -79,8 +84,8 @@ impl Conversation {
         Ok(self.fetch(None, limit).await?.added.into())
     }
 
-    /// Asks the service who is inside a chat room and online now: some of them, `limit` at most, which is cut to
-    /// 1 to 50. There is no complete list.
+    /// Asks the service for clients that are inside a chat room and online now: some of them, at most `limit`,
+    /// which is cut to 1 to 50. The service has no complete list.
     ///
     /// # Errors
     ///

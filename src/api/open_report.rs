@@ -2,30 +2,29 @@
 
 use crate::store;
 
-/// The findings of opening a client's store on this device. The app need not act on them, but may want to tell its
-/// user.
+/// The findings of opening a client's store on this device. The app need not react, but may inform its user.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct OpenReport {
-    /// Whether the store was made just now: nothing of the client was on this device.
+    /// True if the store was made just now: this device had no data of the client.
     pub created: bool,
-    /// True if anything was damaged. All that could be saved was saved, and the damaged files are kept under another
+    /// True if anything was damaged. The undamaged data were saved, and the damaged files are kept under another
     /// name.
     pub found_damage: bool,
     /// The data that damage took from this device for good.
     pub lost: Loss,
-    /// The particulars in English, for support: files and counts, nobody's data. Empty when there is
-    /// nothing to say.
+    /// Details in English, for support: files and counts, without personal data. Empty when there is nothing to
+    /// report.
     pub detail: String,
 }
 
-/// The loss that damage brought to a device.
+/// Data that damage took from a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
 pub enum Loss {
     /// Nothing.
     Nothing,
-    /// Some messages of conversations. Gaps show where they were; the service is asked for them.
+    /// Some messages of conversations. Gaps take their place, and the engine asks the service for them.
     History,
-    /// Work that the service never had: nobody can say how much.
+    /// Work that the service never had, of unknown extent.
     UnsentWork,
 }
 

@@ -1,4 +1,4 @@
-//! All that is unsent, live.
+//! The live list of unsent work.
 
 use std::sync::Arc;
 
@@ -6,12 +6,12 @@ use crate::SampanError;
 use crate::runtime::LiveOutbox;
 use crate::views::{OutboxUpdate, Version};
 
-/// A live list of a client's unsent work over all its conversations, in the order of enqueueing: why each
-/// piece waits or failed, how often it was tried, when it is tried next.
+/// A live list of a client's unsent work over all its conversations, in the order of enqueueing. A row has the
+/// reason why its entry waits or failed, the number of tries, and the time of the next try.
 ///
-/// `next` tells what changed. The view lives until `end`, until its last handle is dropped, or until
-/// the client signs out; it keeps neither the client nor the engine alive. Everything may be called
-/// from any thread, the main thread included.
+/// `next` gives the changes. The view lives until `end`, until its last handle is dropped, or until the client
+/// signs out. The view keeps neither the client nor the engine alive. Every method may be called from any thread,
+/// the main thread included.
 #[derive(Debug, uniffi::Object)]
 pub struct OutboxList {
     live: Arc<LiveOutbox>,
@@ -31,10 +31,10 @@ impl Drop for OutboxList {
 
 #[uniffi::export]
 impl OutboxList {
-    /// Waits until the list shows something else than at a version, and answers the edits that lead from
-    /// there to the newest one; zero is the version of a caller that has nothing yet. It answers at once when there
-    /// is a newer one. Any number may wait, each with a version of its own; a call that is cancelled loses nothing.
-    /// None when the view has ended. While the app is in the background it waits.
+    /// Waits until the list has another version than `have`, and answers the edits from that version to the newest
+    /// one. Zero is the version of a caller without a window. The call answers at once when there is a newer
+    /// version, and waits while the app is in the background. Any number of callers may wait, each with a version
+    /// of its own, and a cancelled call loses nothing. None when the view has ended.
     ///
     /// # Errors
     ///
@@ -43,7 +43,7 @@ impl OutboxList {
         Ok(self.live.next(have).await)
     }
 
-    /// Ends the view: those who wait in `next` are given none.
+    /// Ends the view: calls that wait in `next` return none.
     pub fn end(&self) {
         self.live.end();
     }

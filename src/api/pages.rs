@@ -19,18 +19,18 @@ const PAGE_MAX: u32 = 500;
 pub struct FetchedHistory {
     /// How many of its messages were not on this device before.
     pub added: u32,
-    /// Whether the conversation has nothing older.
+    /// True if the conversation has nothing older.
     pub start_reached: bool,
 }
 
 #[doc(hidden)]
 impl Conversation {
-    /// A page of the timeline on this device: the newest items without `before`, else those before
-    /// that place; oldest first, at most 500. Missing history shows as gaps.
+    /// A page of the timeline on this device, at most 500 items, oldest first: the newest items, or with `before`
+    /// the items before that place. Missing history shows as gaps.
     ///
     /// # Errors
     ///
-    /// `NotFound` when it is gone from this device; `StoreUnavailable`; `SignedOut`, `ShutDown`.
+    /// `NotFound` when the conversation is gone from this device; `StoreUnavailable`; `SignedOut`, `ShutDown`.
     pub async fn page(
         &self,
         before: Option<TimelinePlace>,
@@ -44,8 +44,8 @@ impl Conversation {
         .await
     }
 
-    /// A page of the timeline on this device that goes forward: the oldest items without `after`,
-    /// else those after that place; oldest first, at most 500.
+    /// A page of the timeline on this device in the other direction, at most 500 items, oldest first: the oldest
+    /// items, or with `after` the items after that place.
     ///
     /// # Errors
     ///
@@ -63,7 +63,7 @@ impl Conversation {
         .await
     }
 
-    /// Asks the service for older history than this device holds without a hole, and stores it.
+    /// Asks the service for history older than the unbroken history on this device, and stores it.
     ///
     /// # Errors
     ///
@@ -77,8 +77,8 @@ impl Conversation {
         self.fetch(before, limit).await
     }
 
-    /// Asks the service for a page of the history that is missing at a gap, from its newer edge
-    /// backwards, and stores it.
+    /// Asks the service for a page of the missing history of a gap, from the gap's newer edge backwards, and stores
+    /// it.
     ///
     /// # Errors
     ///
@@ -95,7 +95,7 @@ impl Conversation {
         self.fetch(before, limit).await
     }
 
-    /// The message that this device once gave a local id, wherever it is by now.
+    /// The present message of a local id that this device gave.
     ///
     /// # Errors
     ///
@@ -130,8 +130,8 @@ impl Conversation {
 
 #[doc(hidden)]
 impl Client {
-    /// A page of the conversations on this device, newest activity first: the first page without
-    /// `after`, the next with the `next` of the page before. At most 500 at a time.
+    /// A page of the conversations on this device, at most 500, newest activity first: the first page, or with
+    /// `after` the page that follows. `after` is the `next` of the page before.
     ///
     /// # Errors
     ///
@@ -155,7 +155,7 @@ impl Client {
         .await
     }
 
-    /// The conversation that the user looks at now, or none: it catches up before the others.
+    /// Names the conversation that the user looks at, or none. That conversation is caught up with first.
     ///
     /// # Errors
     ///

@@ -12,8 +12,8 @@ use super::client::Client;
 use super::conversation::{Conversation, SentMessage};
 use super::notices::NoticeFeed;
 
-/// A session in the words of the first generation: a peer watches other peers, sends to those whom it watches, and
-/// takes part in groups. It is a client under another name: both may be used side by side.
+/// A session in the words of the first generation: a peer watches other peers, sends to watched peers, and takes
+/// part in groups. A session is a view of a `Client`: an app may use both side by side.
 #[derive(Debug, uniffi::Object)]
 pub struct PeerSession {
     client: Arc<Client>,
@@ -33,8 +33,9 @@ impl PeerSession {
         Arc::new(Self { client })
     }
 
-    /// Watches these peers, and those of earlier sessions, and opens the session; a later device with the same tag
-    /// signs an earlier one out. Returns when the session is open, and waits as long as there is no connection.
+    /// Watches these peers, and those of earlier sessions, and opens the session. A later device with the same tag
+    /// ends the session of an earlier one. Returns when the session is open, and waits as long as there is no
+    /// connection.
     ///
     /// # Errors
     ///
@@ -45,7 +46,7 @@ impl PeerSession {
         self.client.wait_online().await
     }
 
-    /// Closes the session: nothing is received any more until `open`.
+    /// Closes the session: the client receives nothing until `open`.
     ///
     /// # Errors
     ///
@@ -65,7 +66,7 @@ impl PeerSession {
         self.client.watch(peers).await
     }
 
-    /// Watches peers no more.
+    /// Stops watching peers.
     ///
     /// # Errors
     ///
@@ -74,8 +75,8 @@ impl PeerSession {
         self.client.unwatch(peers).await
     }
 
-    /// Whether a peer is watched, and may be sent to: it is in the list, and the app's server allowed it as far as is
-    /// known.
+    /// Tells if a peer is watched, so that this client may send to it: the peer is in the list, and the app's
+    /// server has not refused it.
     ///
     /// # Errors
     ///
@@ -84,7 +85,7 @@ impl PeerSession {
         Ok(may_send_to(&self.client.watched().await?, &peer))
     }
 
-    /// Those of these peers who are online now, watched or not (`getStatus`).
+    /// The peers among these who are online now, watched or not (`getStatus`).
     ///
     /// # Errors
     ///
@@ -93,12 +94,13 @@ impl PeerSession {
         self.client.online_of(peers).await
     }
 
-    /// Sends a message to peers, all of whom are watched. Durable in the outbox on return, unless it is transient.
+    /// Sends a message to peers, all of whom must be watched. Durable in the outbox on return, unless the message
+    /// is transient.
     ///
     /// # Errors
     ///
-    /// `NotPossible` when one of them is not watched: it would not be delivered; those of `Client.peers` and of
-    /// `Conversation.send`.
+    /// `NotPossible` when a peer is not watched, because the service would not deliver the message; those of
+    /// `Client.peers` and of `Conversation.send`.
     pub async fn send(
         &self,
         message: NewMessage,
@@ -112,7 +114,8 @@ impl PeerSession {
         self.client.peers(to).await?.send(message).await
     }
 
-    /// Makes a group and joins it (`createGroup`, `joinGroup` without an id). Usable at once, online or not.
+    /// Makes a group and joins it (`createGroup`, `joinGroup` without an id). The group is usable at once, online
+    /// or not.
     ///
     /// # Errors
     ///
@@ -127,7 +130,7 @@ impl PeerSession {
         Ok(PeerGroup::of(made.conversation))
     }
 
-    /// Joins a group that exists. Durable in the outbox on return.
+    /// Joins an existing group. Durable in the outbox on return.
     ///
     /// # Errors
     ///
@@ -136,7 +139,7 @@ impl PeerSession {
         Ok(PeerGroup::of(self.client.join(id).await?))
     }
 
-    /// A group by its id, without joining it: from this device, else from the service.
+    /// A group by its id, without joining it: from this device, or else from the service.
     ///
     /// # Errors
     ///
@@ -145,7 +148,7 @@ impl PeerSession {
         Ok(PeerGroup::of(self.client.known_or_fetched(id).await?))
     }
 
-    /// The groups that this peer is in, as far as this device knows: conversations of more than peers.
+    /// The groups of this peer on this device. Conversations between peers are not among them.
     ///
     /// # Errors
     ///
@@ -168,7 +171,7 @@ impl PeerSession {
     }
 }
 
-/// Whether a peer is in the list of those who are watched, and the app's server allowed it.
+/// Tells if a peer is in the list of watched peers and the app's server allowed it.
 fn may_send_to(watched: &[WatchedClient], peer: &ClientId) -> bool {
     let found = watched.iter().find(|it| it.client == *peer);
     found.is_some_and(|it| it.presence != Presence::NotAllowed)
@@ -182,13 +185,13 @@ impl PeerGroup {
 
 #[uniffi::export]
 impl PeerGroup {
-    /// The conversation that the group is: for its name and own data, its timeline, its history.
+    /// The conversation of the group: for its name and attributes, its timeline, its history.
     #[must_use]
     pub fn conversation(&self) -> Arc<Conversation> {
         Arc::clone(&self.conversation)
     }
 
-    /// Its id; a local one until the service has made it.
+    /// The group's id; a local one until the service has made the group.
     ///
     /// # Errors
     ///
@@ -197,7 +200,7 @@ impl PeerGroup {
         Ok(self.conversation.info().await?.id)
     }
 
-    /// The members, as far as this device knows them.
+    /// The members, as this device has them.
     ///
     /// # Errors
     ///
@@ -206,7 +209,7 @@ impl PeerGroup {
         Ok(self.conversation.info().await?.members)
     }
 
-    /// Joins it.
+    /// Joins the group.
     ///
     /// # Errors
     ///
@@ -215,7 +218,7 @@ impl PeerGroup {
         self.conversation.join().await
     }
 
-    /// Leaves it; no signature is needed for that.
+    /// Leaves the group. Leaving needs no signature.
     ///
     /// # Errors
     ///
@@ -224,7 +227,7 @@ impl PeerGroup {
         self.conversation.quit().await
     }
 
-    /// Invites peers: they are in it from then on.
+    /// Adds peers to the group; they need not accept.
     ///
     /// # Errors
     ///

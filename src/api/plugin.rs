@@ -14,52 +14,52 @@ use super::client::Client;
 use super::conversation::Conversation;
 use super::engine::Engine;
 
-/// Code of the app that takes part in the engine's work. Plug-ins are given to `Engine.open_with_plugins`, and run in
-/// that order: each gets what the one before made.
+/// Code of the app that takes part in the engine's work. `Engine.open_with_plugins` takes the plug-ins, which run
+/// in that order: each gets the result of the plug-in before it.
 ///
-/// The hooks for messages see the messages of other clients, in every form in which they come: live, from history, as
-/// the last message of a conversation, and as an edit. The engine stores and shows the hooks' answers. Hooks run on
-/// threads of Sampan's, one at a time for a connection, and may take five seconds each: later messages wait, and the
-/// engine's loop does not. A hook that fails, panics or takes longer is logged with the plug-in's name, and the
-/// message goes on as it was. Until a hook that took longer ends, its plug-in is passed over.
+/// The hooks for messages get the messages of other clients, in every form: live, from history, as the last message
+/// of a conversation, and as an edit. The engine stores and shows the answers of the hooks. Hooks run on threads of
+/// Sampan, one at a time for a connection, and may take five seconds each. Later messages wait meanwhile, and the
+/// engine's loop does not. When a hook fails, panics or takes longer, the log names its plug-in and the message
+/// stays as it was. The engine skips a plug-in while one of its hooks still runs after five seconds.
 ///
 /// A plug-in that holds the engine, a client or a conversation keeps the engine alive: hold these weakly.
 #[uniffi::export(foreign)]
 #[async_trait::async_trait]
 pub trait EnginePlugin: Send + Sync {
-    /// Its name: logs name it when it fails. It is asked once, before the engine starts.
+    /// The plug-in's name, for logs. Called once, before the engine starts.
     fn name(&self) -> String;
 
-    /// An engine was opened. It is called before `open_with_plugins` returns.
+    /// An engine was opened. Called before `open_with_plugins` returns.
     ///
     /// # Errors
     ///
-    /// An error of the app is logged; the engine opens all the same.
+    /// An error of the app is logged; the engine opens nevertheless.
     fn engine_created(&self, engine: Arc<Engine>) -> Result<(), SampanError>;
 
-    /// A handle of a client was made. It is called before `Engine.client` returns, each time.
+    /// A handle of a client was made. Called before `Engine.client` returns, each time.
     ///
     /// # Errors
     ///
     /// As `engine_created`.
     fn client_created(&self, client: Arc<Client>) -> Result<(), SampanError>;
 
-    /// A handle of a conversation was made. It is called before the call of the client that gives the handle
-    /// returns, each time.
+    /// A handle of a conversation was made. Called before the client's call that gives the handle returns, each
+    /// time.
     ///
     /// # Errors
     ///
     /// As `engine_created`.
     fn conversation_created(&self, conversation: Arc<Conversation>) -> Result<(), SampanError>;
 
-    /// Before a message is parsed: its payload, if that is JSON. Answer it as it is to be parsed.
+    /// Called before a message is parsed, with its payload if that is JSON. The engine parses the answer.
     ///
     /// # Errors
     ///
-    /// An error of the app is logged; the message is parsed as it was.
+    /// An error of the app is logged; the engine parses the payload as it was.
     async fn before_parse(&self, payload: Json) -> Result<Json, SampanError>;
 
-    /// After a message was parsed. Answer the content that the message is to have.
+    /// Called after a message was parsed. The answer becomes the content of the message.
     ///
     /// # Errors
     ///
@@ -71,7 +71,7 @@ pub trait EnginePlugin: Send + Sync {
 #[derive(Clone, Default)]
 pub(super) struct Decorators(Arc<[Named]>);
 
-/// A plug-in, and the name that it told once.
+/// A plug-in, and the name that it gave once.
 #[derive(Clone)]
 struct Named {
     name: Arc<str>,
@@ -79,7 +79,7 @@ struct Named {
 }
 
 impl Named {
-    /// A plug-in that can't tell its name has none.
+    /// A plug-in, with the name "without a name" when asking for its name panics.
     fn new(plugin: Arc<dyn EnginePlugin>) -> Self {
         let name = catch_unwind(AssertUnwindSafe(|| plugin.name()));
         let name = name.unwrap_or_else(|_| "without a name".to_owned());
@@ -160,8 +160,8 @@ impl MessageHooks for HooksOf {
     }
 }
 
-/// Escapes what HTML reads as markup: `&`, `<`, `>`, `"` and `'`. For apps that put what others wrote into a web
-/// page; Sampan itself escapes nothing.
+/// Escapes the characters that HTML reads as markup: `&`, `<`, `>`, `"` and `'`. Use it for texts of others in a
+/// web page; Sampan itself escapes nothing.
 #[uniffi::export]
 #[must_use]
 pub fn escape_html(text: String) -> String {

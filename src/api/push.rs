@@ -1,4 +1,4 @@
-//! Pushes: [`read_push`], and the facts that an extension may know without a store.
+//! Pushes: [`read_push`], and the facts about conversations that an extension may read without a store.
 
 use crate::SampanError;
 use crate::model::{ClientId, ConversationId, Json, PushDevice, PushHint, Timestamp, Unread};
@@ -10,13 +10,13 @@ use super::client::Client;
 use super::inbox::ExtensionInbox;
 
 /// Reads the payload of a push; none for a payload that names no conversation, such as another sender's. The call
-/// opens nothing and asks nobody.
+/// opens no file and asks no server.
 ///
-/// `sampan-service` says what a push is about under the key `sampan`. Of other services the conversation is found
-/// under `convId` (or `conversationId`, `conversation`, `cid`), the sender under `fromClientId`, the time under
-/// `timestamp`, the message under `messageId`, at the top or below `data`. So a service whose push template is
-/// `{"alert": "…", "badge": "Increment", "convId": "${convId}", "fromClientId": "${fromClientId}", "timestamp":
-/// "${timestamp}"}` is understood.
+/// `sampan-service` describes the message of a push under the key `sampan`. For other services the call reads the
+/// conversation from `convId` (or `conversationId`, `conversation`, `cid`), the sender from `fromClientId`, the
+/// time from `timestamp` and the message from `messageId`, at the top or below `data`. A service with this push
+/// template is therefore understood: `{"alert": "…", "badge": "Increment", "convId": "${convId}", "fromClientId":
+/// "${fromClientId}", "timestamp": "${timestamp}"}`.
 ///
 /// # Errors
 ///
@@ -28,11 +28,11 @@ pub fn read_push(payload: Json) -> Result<Option<PushHint>, SampanError> {
 
 #[uniffi::export]
 impl Client {
-    /// Announces this device to the service, which then pushes to it what arrives while this client is offline, until
-    /// the client goes offline by itself or signs out. Call it with each new token and at each start; the same device
-    /// again is the same. `badge` tells what is on the app's icon.
+    /// Registers this device at the service. The service then pushes messages that arrive while this client is
+    /// offline, until the client goes offline by `go_offline` or signs out. Call it with each new token and at each
+    /// start; a repeated registration changes nothing. `badge` is the number on the app's icon.
     ///
-    /// It needs the service; nothing of it is kept on this device.
+    /// The call needs the service; this device stores nothing of it.
     ///
     /// # Errors
     ///
@@ -44,32 +44,32 @@ impl Client {
     }
 }
 
-/// A conversation as a notification shows it, as the engine knew it last.
+/// A conversation as a notification shows it, from the engine's last writing.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct Glance {
     /// Its name, cut after 32 bytes.
     pub name: Option<String>,
     /// The other member of a conversation of two.
     pub peer: Option<ClientId>,
-    /// Whether the client asked not to be notified about it.
+    /// True if the client muted the conversation.
     pub muted: bool,
     /// The unread messages in it.
     pub unread: Unread,
-    /// How far the client read it, by the service's clock.
+    /// The time up to which the client read the conversation, by the service's clock.
     pub read_until: Option<Timestamp>,
-    /// When the engine wrote this, by the device's clock.
+    /// The time of the engine's writing, by the device's clock.
     pub as_of: Timestamp,
 }
 
 #[uniffi::export]
 impl ExtensionInbox {
-    /// A conversation as the engine knew it last; none of one that is not among the 2000 newest, and where the engine
-    /// never wrote, or wrote under another key. It reads one file of at most some hundred kilobytes on the calling
-    /// thread.
+    /// The last state of a conversation that the engine wrote. None for a conversation that is not among the 2000
+    /// newest, and where the engine never wrote, or wrote under another key. The call reads one file of at most
+    /// some hundred kilobytes on the calling thread.
     ///
     /// # Errors
     ///
-    /// None of its own: a file that can't be read is none.
+    /// None of its own: for a file that can't be read the answer is none.
     pub fn glance(&self, conversation: ConversationId) -> Result<Option<Glance>, SampanError> {
         let Some(book) = self.inbox.read_glance() else {
             return Ok(None);
@@ -87,7 +87,7 @@ impl ExtensionInbox {
         }))
     }
 
-    /// The sums of unread counts: those that the engine knew last, and the pushes that `arrived` was told of since.
+    /// The sums of unread counts: those of the engine's last writing, plus the pushes that `arrived` counted since.
     ///
     /// # Errors
     ///
@@ -96,12 +96,12 @@ impl ExtensionInbox {
         Ok(self.inbox.totals_with_arrivals().into())
     }
 
-    /// Counts a push, once however often it is told, and gives the sums: `unmuted.messages` is the badge. The engine
-    /// counts by itself what it gets, and the pushes of that stop counting here.
+    /// Counts a push, once for any number of calls, and answers the sums: `unmuted.messages` is the badge. The
+    /// engine counts the messages that it receives, and then their pushes no longer count here.
     ///
     /// # Errors
     ///
-    /// `StoreUnavailable` when the push can't be noted.
+    /// `StoreUnavailable` when the push can't be recorded.
     pub fn arrived(&self, hint: PushHint) -> Result<UnreadSummary, SampanError> {
         let message = match hint.message {
             Some(id) => id.as_str().to_owned(),
@@ -121,8 +121,8 @@ impl ExtensionInbox {
 }
 
 impl ExtensionInbox {
-    /// The time of a push that tells none: it counts until the engine knows of anything newer in the conversation. The
-    /// device's clock says nothing, for it may be ahead of the service's.
+    /// The time of a push without a time: it counts until the engine knows of a newer message in the conversation.
+    /// The device's clock is not used, because it may be ahead of the service's.
     fn just_after_known(&self, conversation: &ConversationId) -> Timestamp {
         let book = self.inbox.read_glance().unwrap_or_default();
         let mut rows = book.rows.iter();

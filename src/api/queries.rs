@@ -10,16 +10,15 @@ use super::client::Client;
 
 #[uniffi::export]
 impl Client {
-    /// Asks the service for the conversations that a query finds, in its order. Without a condition these are the
-    /// client's own; others are found too, by their ids, names or attributes, whoever is in them. Conversations
-    /// that this device knows, and own ones, are brought up to date in the store; of the others the store keeps
-    /// nothing: `fetch_conversation` stores one. Temporary conversations fit no query, and chat rooms only a condition
-    /// on `tr`.
+    /// Asks the service for the conversations of a query, in the query's order. Without a condition these are the
+    /// client's own. A condition on ids, names or attributes also finds conversations of others. The store updates
+    /// the conversations that it has, and own ones. It keeps nothing of the others: `fetch_conversation` stores
+    /// one. No query finds temporary conversations, and only a condition on `tr` finds chat rooms.
     ///
     /// # Errors
     ///
-    /// `InvalidArgument` for a part of the query that can't be used, and for a query that needs a command of more than
-    /// 5 KiB; `NotConnected`, `TimedOut`, `Refused`; `StoreUnavailable`; `SignedOut`, `ShutDown`.
+    /// `InvalidArgument` for a part of the query that can't be used, and for a query that needs a command of more
+    /// than 5 KiB; `NotConnected`, `TimedOut`, `Refused`; `StoreUnavailable`; `SignedOut`, `ShutDown`.
     pub async fn query_conversations(
         &self,
         query: ConversationQuery,
@@ -28,8 +27,8 @@ impl Client {
         Ok(found.conversations)
     }
 
-    /// Asks the service how many conversations a query finds; its page does not matter. They are asked for in pages of
-    /// a hundred, without their members, and counted up to 100,000.
+    /// Asks the service for the number of conversations of a query; the query's page has no effect. The call asks
+    /// in pages of a hundred, without members, and counts up to 100,000.
     ///
     /// # Errors
     ///
@@ -42,8 +41,8 @@ impl Client {
         Ok(Count::from(counted.count))
     }
 
-    /// The conversations of this device that a query finds, in its order: the same conditions and the same order as
-    /// at the service, over what this device knows, with the changes that wait in the outbox. `ListOptions` with
+    /// The conversations on this device that a query finds, in the query's order. Conditions and order work as at
+    /// the service, over the data of this device and the changes that wait in the outbox. `ListOptions` with
     /// `ConversationFilter.Query` shows them live.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ const QUERY_LIMIT: u32 = 10;
 /// How many messages a log answers by default.
 const LOG_LIMIT: u32 = 20;
 
-/// The rooms of a client, in the words of the second generation: `room` and `conv` are the same.
+/// The rooms of a client, in the words of the second generation. `room` and `conv` mean the same.
 #[derive(Debug, uniffi::Object)]
 pub struct Rooms {
     client: Arc<Client>,
@@ -34,7 +34,7 @@ pub struct Room {
     conversation: Arc<Conversation>,
 }
 
-/// A room to make; everything may be left out.
+/// A room to make; every field may be left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Record)]
 pub struct RoomOptions {
     /// The members beside this client; none of a transient room.
@@ -46,56 +46,56 @@ pub struct RoomOptions {
     /// Its attributes (`attr`, also `data`): a JSON object.
     #[uniffi(default)]
     pub attributes: Option<Json>,
-    /// Whether it is a chat room: no list of members, nothing for the absent.
+    /// True for a chat room: it has no list of members, and absent clients get no messages.
     #[uniffi(default)]
     pub transient: bool,
 }
 
-/// Which rooms are asked for; the defaults are those of the second generation.
+/// The question for rooms; the defaults are those of the second generation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Record)]
 pub struct RoomQuery {
-    /// The condition (`where`), a JSON object in the service's query language; none for the rooms that this client is
-    /// in.
+    /// The condition (`where`), a JSON object in the service's query language; none for the rooms of this client.
     #[uniffi(default)]
     pub condition: Option<Json>,
     /// The columns to sort by, separated by commas, with a minus for descending order; none for `-lm`, the newest
     /// message first.
     #[uniffi(default)]
     pub sort: Option<String>,
-    /// At most so many, 1 to 1000; none for 10.
+    /// The most rooms, 1 to 1000; none for 10.
     #[uniffi(default)]
     pub limit: Option<u32>,
-    /// How many of the first are passed over. Default: 0.
+    /// The number of rooms to skip. Default: 0.
     #[uniffi(default)]
     pub skip: u32,
-    /// Whether members and mutes are left out of the answer: what this device knows of them stays. Default: false.
+    /// True to leave members and mutes out of the answer; this device keeps the ones that it has. Default: false.
     #[uniffi(default)]
     pub compact: bool,
 }
 
-/// Where a log of messages begins, and how long it is.
+/// The beginning and the length of a log of messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Record)]
 pub struct RoomLog {
     /// Messages before this time (`t`); none for the newest.
     #[uniffi(default)]
     pub before: Option<Timestamp>,
-    /// The message of that time before which they are (`mid`): it decides between messages of one millisecond.
+    /// The id of the message of that time before which the log ends (`mid`): it decides between messages of one
+    /// millisecond.
     #[uniffi(default)]
     pub before_id: Option<MessageId>,
-    /// At most so many, 1 to 100; none for 20.
+    /// The most messages, 1 to 100; none for 20.
     #[uniffi(default)]
     pub limit: Option<u32>,
 }
 
 #[uniffi::export]
 impl Rooms {
-    /// The rooms of a client. Nothing is opened by this: `Client.go_online` does that.
+    /// The rooms of a client. The call does not connect: `Client.go_online` does.
     #[uniffi::constructor]
     pub fn new(client: Arc<Client>) -> Arc<Self> {
         Arc::new(Self { client })
     }
 
-    /// Makes a room: a new one every time. Usable at once, online or not.
+    /// Makes a new room. The room is usable at once, online or not.
     ///
     /// # Errors
     ///
@@ -118,7 +118,7 @@ impl Rooms {
         Ok(self.room(made.conversation))
     }
 
-    /// A room by its id, from this device, else from the service; none where there is no such room.
+    /// A room by its id, from this device or else from the service; none where there is no such room.
     ///
     /// # Errors
     ///
@@ -133,7 +133,7 @@ impl Rooms {
         }
     }
 
-    /// Asks the service for rooms, and stores what it says of them. In the order of the answer.
+    /// Asks the service for rooms, and stores their rows. Answers the rooms in the order of the service's answer.
     ///
     /// # Errors
     ///
@@ -172,7 +172,7 @@ impl Rooms {
 
 #[uniffi::export]
 impl Room {
-    /// The conversation that the room is: for its id, name and attributes, its timeline, its unread count.
+    /// The conversation of the room: for its id, name and attributes, its timeline, its unread count.
     #[must_use]
     pub fn conversation(&self) -> Arc<Conversation> {
         Arc::clone(&self.conversation)
@@ -196,7 +196,7 @@ impl Room {
         self.conversation.remove_members(clients).await
     }
 
-    /// Joins it.
+    /// Joins the room.
     ///
     /// # Errors
     ///
@@ -205,7 +205,7 @@ impl Room {
         self.conversation.join().await
     }
 
-    /// Leaves it.
+    /// Leaves the room.
     ///
     /// # Errors
     ///
@@ -214,7 +214,7 @@ impl Room {
         self.conversation.quit().await
     }
 
-    /// The members, as far as this device knows them; none of a chat room.
+    /// The members, as this device has them; none for a chat room.
     ///
     /// # Errors
     ///
@@ -232,8 +232,8 @@ impl Room {
         self.conversation.count_members().await
     }
 
-    /// Sends any JSON value. Durable in the outbox on return; a transient one returns when the service has taken it,
-    /// and is in no log.
+    /// Sends any JSON value. Durable in the outbox on return. With `transient` the call returns when the service
+    /// has accepted the message, which no log holds.
     ///
     /// # Errors
     ///
@@ -262,8 +262,9 @@ impl Room {
         self.conversation.send(message).await
     }
 
-    /// Messages of the room, oldest first: the newest ones, or those before a place. With a session the service is
-    /// asked for what this device lacks; without one the answer is what this device has.
+    /// Messages of the room, oldest first: the newest ones, or those before a place. With a session the call asks
+    /// the service for messages that this device lacks. Without a session the answer is the messages on this
+    /// device.
     ///
     /// # Errors
     ///
@@ -292,7 +293,8 @@ impl Room {
         Ok(messages.collect())
     }
 
-    /// The notices of this room from now on: messages (`receive`), receipts (`receipt`), members who come and go.
+    /// The notices of this room from now on: messages (`receive`), receipts (`receipt`), members who join and
+    /// leave.
     ///
     /// # Errors
     ///

@@ -14,13 +14,13 @@ use crate::views::{
     ClientState, DownloadState, ListState, MemberListState, OutboxListState, TimelineState, Version,
 };
 
-/// Each state of a view, by the updates that lead from one to the next. A stream that is polled seldom is
-/// given one state for all that it missed.
+/// Each state of a view, by the updates that lead from one to the next. A stream that is polled seldom gives one
+/// state for all changes that it missed.
 macro_rules! states {
     ($($view:ident gives $state:ident),* $(,)?) => {
         $(impl $view {
-            /// The states from the present one on, until the view ends. The stream keeps the view alive; any
-            /// number may be polled, each at its own pace, and dropping one loses nothing.
+            /// The states from the present one on, until the view ends. The stream keeps the view alive. Any number
+            /// of streams may be polled, each at its own pace, and dropping one loses nothing.
             pub fn states(self: &Arc<Self>) -> impl Stream<Item = $state> + Send + use<> {
                 let first = (Arc::clone(self), $state::default());
                 unfold(first, |(view, mut state)| async move {
@@ -40,7 +40,7 @@ states! {
 }
 
 impl Download {
-    /// How far the download is, from the present state to the last. The stream keeps the download alive.
+    /// The download's states, from the present one to the last. The stream keeps the download alive.
     pub fn states(self: &Arc<Self>) -> impl Stream<Item = DownloadState> + Send + use<> {
         let first = (Arc::clone(self), Version::NONE);
         unfold(first, |(download, have)| async move {

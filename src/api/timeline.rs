@@ -11,9 +11,9 @@ use crate::{SampanError, Subject};
 
 /// A live window over one conversation's messages, unsent ones included.
 ///
-/// `next` tells what changed. The view lives until `end`, until its last handle is dropped, or until
-/// the client signs out; it keeps neither the client nor the engine alive. Everything may be called
-/// from any thread, the main thread included.
+/// `next` gives the changes. The view lives until `end`, until its last handle is dropped, or until the client
+/// signs out. The view keeps neither the client nor the engine alive. Every method may be called from any thread,
+/// the main thread included.
 #[derive(Debug, uniffi::Object)]
 pub struct Timeline {
     live: Arc<LiveTimeline>,
@@ -33,13 +33,13 @@ impl Drop for Timeline {
 
 #[uniffi::export]
 impl Timeline {
-    /// Waits until the timeline shows something else than at a version, and answers the edits that lead
-    /// from there to the newest one; zero is the version of a caller that has nothing yet. It answers at once when
-    /// there is a newer one. Any number may wait, each with a version of its own; a call that is cancelled loses
-    /// nothing. None when the view has ended.
+    /// Waits until the timeline has another version than `have`, and answers the edits from that version to the
+    /// newest one. Zero is the version of a caller without a window. The call answers at once when there is a newer
+    /// version, and waits while the app is in the background. Any number of callers may wait, each with a version
+    /// of its own, and a cancelled call loses nothing. None when the view has ended.
     ///
-    /// The edits begin with a reset when the version is too old, after `jump`, and when the
-    /// conversation was merged into another one. While the app is in the background it waits.
+    /// The edits begin with a reset when the version is too old, after `jump`, and when the conversation was merged
+    /// into another one.
     ///
     /// # Errors
     ///
@@ -48,10 +48,10 @@ impl Timeline {
         Ok(self.live.next(have).await)
     }
 
-    /// Takes older messages into the window: what this device holds at once, else what the service has,
-    /// page by page until one can be shown or the first message is reached. Being offline is no error: the
-    /// answer says that history is missing, and the next call goes on behind it with what is held. Calls
-    /// at the same time are one. A call that is cancelled goes on without anybody who waits.
+    /// Adds older messages to the window: at once the messages on this device, otherwise those at the service, page
+    /// by page until one is visible or the first message is reached. Being offline is not an error: the answer says
+    /// that history is missing, and the next call continues on this device behind the gap. Simultaneous calls share
+    /// one load. A load continues when its call is cancelled.
     ///
     /// # Errors
     ///
@@ -61,8 +61,8 @@ impl Timeline {
         self.load(Side::Older, limit).await
     }
 
-    /// Takes newer messages into the window, as `load_older` does older ones. At the live end it returns
-    /// at once.
+    /// Adds newer messages to the window, as `load_older` adds older ones. At the live end the call returns at
+    /// once.
     ///
     /// # Errors
     ///
@@ -72,13 +72,12 @@ impl Timeline {
         self.load(Side::Newer, limit).await
     }
 
-    /// Asks the service for a page of missing history, which an item of the window names. Offline the
-    /// answer says that it waits, and it is fetched with the next session.
+    /// Asks the service for a page of the missing history of a gap; `gap` is the key of the gap's item in the
+    /// window. While offline the answer says that the request waits, and the next session fetches the page.
     ///
     /// # Errors
     ///
-    /// `TimedOut`, `Refused`; `StoreUnavailable`; `NotFound` when the window has no such gap;
-    /// `ViewEnded`.
+    /// `TimedOut`, `Refused`; `StoreUnavailable`; `NotFound` when the window has no such gap; `ViewEnded`.
     pub async fn fill(&self, gap: ItemKey) -> Result<Loaded, SampanError> {
         let side = self
             .live
@@ -87,8 +86,8 @@ impl Timeline {
         self.live.load(side, 100).await?.map_err(failed)
     }
 
-    /// Goes somewhere else: the update that follows is a reset, and its anchor says where to begin. A
-    /// message that this device does not hold is asked for.
+    /// Moves the window to another place. The next update is a reset, whose anchor names the item to begin at. The
+    /// service is asked for a message that is not on this device.
     ///
     /// # Errors
     ///
@@ -102,9 +101,9 @@ impl Timeline {
         Ok(())
     }
 
-    /// Tells which items are on the screen: call it whenever that changes. Missing history there is fetched, and
-    /// messages there are marked read, as the options say. The call does no work itself; keys that the window does
-    /// not hold are ignored.
+    /// Reports the items on the screen: call it whenever they change. Missing history among them is fetched and
+    /// messages among them are marked read, as the options say. The call does not wait; keys that the window does
+    /// not have are ignored.
     ///
     /// # Errors
     ///
@@ -114,7 +113,7 @@ impl Timeline {
         Ok(())
     }
 
-    /// Ends the view: those who wait in `next` are given none.
+    /// Ends the view: calls that wait in `next` return none.
     pub fn end(&self) {
         self.live.end();
     }
@@ -132,7 +131,7 @@ impl Timeline {
     }
 }
 
-/// Why a gap could not be filled, as the error of a call.
+/// The failure to fill a gap, as the error of a call.
 fn failed(failure: FillFailure) -> SampanError {
     match failure {
         FillFailure::TimedOut => SampanError::TimedOut,
@@ -149,7 +148,7 @@ fn failed(failure: FillFailure) -> SampanError {
     }
 }
 
-/// The message that a link of `MessageRef.link` leads to: a timeline begins there with `TimelineStart.Reference`.
+/// The message of a link from `MessageRef.link`. A timeline begins at that message with `TimelineStart.Reference`.
 ///
 /// # Errors
 ///

@@ -8,11 +8,11 @@ use crate::store::{Gap, ListCursor, Page, Place, Position, TimelineItem as Store
 pub struct ConversationsPage {
     /// The conversations.
     pub conversations: Vec<ConversationInfo>,
-    /// Where the next page begins; none when this was the last.
+    /// The beginning of the next page; none when this was the last.
     pub next: Option<ConversationsCursor>,
 }
 
-/// Where the next page of conversations begins.
+/// The beginning of a page of conversations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConversationsCursor {
     /// The activity of the last conversation of the page before.
@@ -26,7 +26,7 @@ pub struct ConversationsCursor {
 pub struct TimelinePage {
     /// The items. Gaps don't count against the page's limit.
     pub items: Vec<PageItem>,
-    /// Whether this device holds more in the direction of the page.
+    /// True if this device has more in the direction of the page.
     pub more: bool,
 }
 
