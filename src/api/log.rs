@@ -121,7 +121,7 @@ struct Backlog(Mutex<Waiting>);
 struct Waiting {
     notes: Vec<LogRecord>,
     dropped: u64,
-    /// Whether a thread takes them to the sink.
+    /// True if a thread takes them to the sink.
     is_told: bool,
 }
 

@@ -9,7 +9,7 @@ pub struct Account {
     pub folder: String,
     /// The client; none of an encrypted store, where the name is secret too.
     pub client: Option<ClientId>,
-    /// Whether the store is encrypted.
+    /// True if the store is encrypted.
     pub is_encrypted: bool,
     /// The bytes that the data take on the disk.
     pub bytes: u64,

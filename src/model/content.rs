@@ -270,7 +270,7 @@ impl MessageContent {
         }
     }
 
-    /// Whether the sender took the message back.
+    /// True if the sender took the message back.
     #[must_use]
     pub const fn is_recalled(&self) -> bool {
         matches!(self, Self::Recalled { .. })

@@ -40,14 +40,14 @@ impl ConversationKind {
         }
     }
 
-    /// Whether the service keeps a list of its members. Where it keeps none, nobody has to be inside to
+    /// True if the service keeps a list of its members. Where it keeps none, nobody has to be inside to
     /// send and to read.
     #[must_use]
     pub const fn has_member_list(self) -> bool {
         matches!(self, Self::Normal | Self::Temporary)
     }
 
-    /// Whether messages in it are counted as unread.
+    /// True if messages in it are counted as unread.
     #[must_use]
     pub const fn counts_unread(self) -> bool {
         !matches!(self, Self::ChatRoom)
@@ -71,9 +71,9 @@ pub struct ConversationInfo {
     pub attributes: Option<Json>,
     /// Columns beside the ones above: a JSON object, kept as it came.
     pub columns: Option<Json>,
-    /// Whether there is one such conversation per set of members.
+    /// True if there is one such conversation per set of members.
     pub unique: bool,
-    /// Whether this client asked not to be notified about it.
+    /// True if this client asked not to be notified about it.
     pub muted: bool,
     /// When the service made it; none while it exists on this device alone.
     pub created_at: Option<Timestamp>,
@@ -106,7 +106,7 @@ impl ConversationInfo {
         Self { seq, ..self }
     }
 
-    /// Whether it is a group of the first generation: an ordinary conversation that somebody made, with members who
+    /// True if it is a group of the first generation: an ordinary conversation that somebody made, with members who
     /// come and go.
     #[must_use]
     pub fn is_group(&self) -> bool {

@@ -229,7 +229,7 @@ pub enum EventKind {
 }
 
 impl EventKind {
-    /// Whether an event is of this sort.
+    /// True if an event is of this sort.
     #[must_use]
     pub const fn includes(self, event: &Event) -> bool {
         match event {

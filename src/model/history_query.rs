@@ -19,7 +19,7 @@ pub struct HistoryQuery {
     /// recalled; an app's own type has a number of its own.
     #[uniffi(default)]
     pub content_type: Option<i32>,
-    /// Whether the history is read from old to new. Otherwise from new to old: then the newest messages of the
+    /// True if the history is read from old to new. Otherwise from new to old: then the newest messages of the
     /// choice are found. The messages of a page stand in order of time either way.
     #[uniffi(default)]
     pub oldest_first: bool,

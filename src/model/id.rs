@@ -122,13 +122,13 @@ impl ConversationId {
     /// Characters of the id of a conversation of peers: an MD5 in hexadecimal.
     const PEERS_DIGITS: usize = 32;
 
-    /// Whether the service made this a temporary conversation.
+    /// True if the service made this a temporary conversation.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         self.as_str().starts_with(Self::TEMPORARY_PREFIX)
     }
 
-    /// Whether it has the form of the id of a conversation of peers, which follows from their ids: 32 lower-case
+    /// True if it has the form of the id of a conversation of peers, which follows from their ids: 32 lower-case
     /// hexadecimal digits. Ids of all other conversations differ from it by their length or their prefix.
     #[must_use]
     pub fn is_of_peers(&self) -> bool {
@@ -137,7 +137,7 @@ impl ConversationId {
             && digits.all(|it| it.is_ascii_digit() || (b'a'..=b'f').contains(&it))
     }
 
-    /// Whether this device made the id; the service does not know it.
+    /// True if this device made the id; the service does not know it.
     #[must_use]
     pub fn is_local(&self) -> bool {
         self.as_str().starts_with(Self::LOCAL_PREFIX)
@@ -148,7 +148,7 @@ impl DeviceTag {
     /// The reserved tag that means "no tag" (protocol.md, section 4.5).
     pub const DEFAULT: &'static str = "default";
 
-    /// Whether this tag lets one device at most be signed in.
+    /// True if this tag lets one device at most be signed in.
     #[must_use]
     pub fn is_exclusive(&self) -> bool {
         self.as_str() != Self::DEFAULT

@@ -104,13 +104,13 @@ impl Json {
         serde_json::from_str(&self.0).unwrap_or(serde_json::Value::Null)
     }
 
-    /// Whether the text is a JSON object.
+    /// True if the text is a JSON object.
     #[must_use]
     pub fn is_object(&self) -> bool {
         self.0.trim_start().starts_with('{')
     }
 
-    /// Whether the text keeps its value in readers that hold numbers in 64 bits, nested at most so
+    /// True if the text keeps its value in readers that hold numbers in 64 bits, nested at most so
     /// deep: those of the service's columns.
     #[must_use]
     pub fn fits_columns(&self, depth_max: usize) -> bool {

@@ -43,7 +43,7 @@ pub struct NewMedia {
     /// How it is sent. A file is neither transient nor a will.
     #[uniffi(default)]
     pub options: SendOptions,
-    /// Whether the place where a picture or film was taken stays in it. Default: false, and it is erased from the
+    /// True if the place where a picture or film was taken stays in it. Default: false, and it is erased from the
     /// copy that is sent: EXIF and XMP of JPEG, PNG, WebP, HEIC and TIFF, and the boxes of MP4 and QuickTime.
     #[uniffi(default)]
     pub keeps_position: bool,

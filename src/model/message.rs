@@ -27,7 +27,7 @@ pub struct Message {
     pub state: MessageState,
     /// When it was last edited or recalled, by the service's clock.
     pub edited_at: Option<Timestamp>,
-    /// Whether it was for those online only; such a message is not kept.
+    /// True if it was for those online only; such a message is not kept.
     pub transient: bool,
     /// An edit or a recall by this device that the service has not acknowledged: while it waits,
     /// `content` shows its effect; once it failed for good, `content` is what it was before.
@@ -74,7 +74,7 @@ pub enum MessageState {
 }
 
 impl MessageState {
-    /// Whether another member has the message, or has read it.
+    /// True if another member has the message, or has read it.
     #[must_use]
     pub const fn is_receipt(&self) -> bool {
         matches!(self, Self::Delivered { .. } | Self::Read { .. })
@@ -171,13 +171,13 @@ pub struct Mentions {
 }
 
 impl Mentions {
-    /// Whether `client` is called.
+    /// True if `client` is called.
     #[must_use]
     pub fn include(&self, client: &ClientId) -> bool {
         self.all || self.clients.contains(client)
     }
 
-    /// Whether nobody is called.
+    /// True if nobody is called.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         !self.all && self.clients.is_empty()

@@ -121,7 +121,7 @@ pub struct SendOptions {
 }
 
 impl SendOptions {
-    /// Whether it is sent within the call, or not at all.
+    /// True if it is sent within the call, or not at all.
     #[must_use]
     pub const fn is_sent_now(&self) -> bool {
         self.transient && !self.queued
@@ -221,7 +221,7 @@ impl Draft {
         }
     }
 
-    /// Whether there is nothing in it.
+    /// True if there is nothing in it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

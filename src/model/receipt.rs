@@ -7,10 +7,10 @@ use super::Timestamp;
 pub struct Unread {
     /// How many messages: own, transient and recalled ones don't count.
     pub count: u32,
-    /// Whether `count` is only a lower bound: the service counts to its cap, and not all of the
+    /// True if `count` is only a lower bound: the service counts to its cap, and not all of the
     /// history is on this device.
     pub at_least: bool,
-    /// Whether an unread message mentions the client.
+    /// True if an unread message mentions the client.
     pub mentioned: bool,
 }
 
@@ -22,7 +22,7 @@ impl Unread {
         mentioned: false,
     };
 
-    /// Whether nothing is unread.
+    /// True if nothing is unread.
     #[must_use]
     pub const fn is_none(&self) -> bool {
         self.count == 0 && !self.at_least && !self.mentioned

@@ -51,7 +51,7 @@ impl Refusal {
         }
     }
 
-    /// Whether the same may succeed later without a change by the app.
+    /// True if the same may succeed later without a change by the app.
     #[must_use]
     pub const fn is_retryable(self) -> bool {
         matches!(self, Self::RateLimited | Self::ServiceFailed)

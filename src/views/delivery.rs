@@ -37,7 +37,7 @@ pub enum Delivery {
     Failed {
         /// The reason.
         failure: SendFailure,
-        /// Whether trying again may help: a message that can't be sent as it is can only be discarded. One that
+        /// True if trying again may help: a message that can't be sent as it is can only be discarded. One that
         /// `Conversation.keep_failed` keeps can be tried.
         can_retry: bool,
     },

@@ -279,7 +279,7 @@ impl<'a, T: Keyed + Clone + PartialEq> Middle<'a, T> {
         end
     }
 
-    /// Whether the one that stands here goes further down and leaves the right one in its place.
+    /// True if the one that stands here goes further down and leaves the right one in its place.
     fn is_in_the_way(&self, at: usize) -> bool {
         let next = self.goal_at(at.saturating_add(1));
         let goal = self.goal_at(at);

@@ -48,7 +48,7 @@ pub enum DownloadPhase {
 }
 
 impl DownloadPhase {
-    /// Whether nothing follows.
+    /// True if nothing follows.
     #[must_use]
     pub const fn is_last(&self) -> bool {
         matches!(

@@ -53,9 +53,9 @@ pub struct MemberRow {
     pub client: ClientId,
     /// The member's role.
     pub role: MemberRole,
-    /// Whether it is this client.
+    /// True if it is this client.
     pub is_me: bool,
-    /// Whether it may read and not send, as far as the service told.
+    /// True if it may read and not send, as far as the service told.
     pub silenced: bool,
 }
 
@@ -74,7 +74,7 @@ pub struct MemberUpdate {
     pub seq: CommitSeq,
     /// The edits, in order.
     pub edits: Vec<MemberEdit>,
-    /// Whether there are more members than the window shows.
+    /// True if there are more members than the window shows.
     pub more: bool,
     /// How many there are.
     pub total: Count,
@@ -87,7 +87,7 @@ pub struct MemberListState {
     pub version: Version,
     /// The rows, from the top.
     pub rows: Vec<MemberRow>,
-    /// Whether there are more than these.
+    /// True if there are more than these.
     pub more: bool,
     /// How many there are.
     pub total: Count,
@@ -151,7 +151,7 @@ impl MemberView {
         self.windows.newest().len()
     }
 
-    /// Whether its window has no row.
+    /// True if its window has no row.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.windows.newest().is_empty()
@@ -163,7 +163,7 @@ impl MemberView {
         self.limit = self.limit.saturating_add(rows);
     }
 
-    /// Whether it shows what the store holds.
+    /// True if it shows what the store holds.
     #[must_use]
     pub fn is_fresh(&self, seq: CommitSeq) -> bool {
         let has_read = self.windows.version() != Version::NONE;

@@ -22,7 +22,7 @@ pub struct Message {
     pub local_id: Option<LocalId>,
     /// The sender.
     pub sender: ClientId,
-    /// Whether this client sent it, from whatever device.
+    /// True if this client sent it, from whatever device.
     pub is_own: bool,
     /// The service's time; of an unsent message, this device's when it was enqueued.
     pub sent_at: Timestamp,
@@ -32,7 +32,7 @@ pub struct Message {
     pub reply_to: Option<Quote>,
     /// The clients that are mentioned by name.
     pub mentions: Mentions,
-    /// Whether somebody else calls this client by name.
+    /// True if somebody else calls this client by name.
     pub mentions_me: bool,
     /// How far it got; none of others' messages.
     pub delivery: Option<Delivery>,

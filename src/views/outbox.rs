@@ -140,7 +140,7 @@ impl OutboxView {
         Self::default()
     }
 
-    /// Whether it shows what the store holds, and what keeps the client from sending, as given.
+    /// True if it shows what the store holds, and what keeps the client from sending, as given.
     #[must_use]
     pub fn is_fresh(&self, seq: CommitSeq, reach: Reach, holds: &Holds, uploads: &Uploads) -> bool {
         let has_read = self.windows.version() != Version::NONE;

@@ -36,12 +36,12 @@ impl QueryTest {
         })
     }
 
-    /// Whether it is this condition.
+    /// True if it is this condition.
     pub(in crate::views) fn is_of(&self, condition: &QueryCondition) -> bool {
         self.condition == *condition
     }
 
-    /// Whether a conversation fits.
+    /// True if a conversation fits.
     pub(in crate::views) fn fits(&self, snapshot: &Snapshot<'_>, row: &ConversationRow) -> bool {
         let steps = Steps::new(STEPS_MAX);
         let is_listed = row.kind != ConversationKind::Temporary;

@@ -16,7 +16,7 @@ pub struct Quote {
     pub sender: ClientId,
     /// The first words of the message, on one line, at most 100 characters; empty where there are none.
     pub excerpt: String,
-    /// Whether the message is known to be recalled.
+    /// True if the message is known to be recalled.
     pub recalled: bool,
 }
 

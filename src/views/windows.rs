@@ -54,7 +54,7 @@ impl<T: Keyed + Clone + PartialEq> Windows<T> {
         self.kept.back().map_or(&[], |(_, items)| items)
     }
 
-    /// Whether there is no window: none was read yet, or all were forgotten.
+    /// True if there is no window: none was read yet, or all were forgotten.
     #[must_use]
     pub fn is_blank(&self) -> bool {
         self.kept.is_empty()
@@ -107,7 +107,7 @@ impl<T: Keyed + Clone + PartialEq> Windows<Arc<T>> {
         Some((self.version, edits.collect()))
     }
 
-    /// Whether the newest window shows the same; items that are kept once are compared by where they
+    /// True if the newest window shows the same; items that are kept once are compared by where they
     /// are. Where all windows were forgotten nothing is the same, an empty window included.
     #[must_use]
     pub fn is_newest(&self, items: &[Arc<T>]) -> bool {

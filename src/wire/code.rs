@@ -174,7 +174,7 @@ impl ServiceCode {
 }
 
 impl ServiceCode {
-    /// Whether the code says that too much was sent: repeats must come more slowly.
+    /// True if the code says that too much was sent: repeats must come more slowly.
     #[must_use]
     pub const fn is_rate_limit(self) -> bool {
         matches!(
@@ -185,7 +185,7 @@ impl ServiceCode {
         )
     }
 
-    /// Whether it refuses a signature. Signatures age, so one more try with a fresh one is fair,
+    /// True if it refuses a signature. Signatures age, so one more try with a fresh one is fair,
     /// where the app has a signer; the same signature never succeeds.
     #[must_use]
     pub const fn refuses_signature(self) -> bool {
@@ -243,7 +243,7 @@ impl CloseCode {
     /// A frame could not be decoded.
     pub const UNPARSEABLE: Self = Self(4114);
 
-    /// Whether a client may connect again by itself. After three codes the JavaScript SDK does not.
+    /// True if a client may connect again by itself. After three codes the JavaScript SDK does not.
     #[must_use]
     pub const fn allows_reconnect(self) -> bool {
         !matches!(

@@ -94,7 +94,7 @@ pub fn refusal(body: &str) -> (Option<i32>, Option<String>) {
 /// How a file is handed to its storage: the bytes of the file stand between `before` and `after`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UploadForm {
-    /// Whether the request is a PUT; else it is a POST.
+    /// True if the request is a PUT; else it is a POST.
     pub is_put: bool,
     /// Headers beside the length.
     pub headers: Vec<(&'static str, String)>,

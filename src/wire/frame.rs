@@ -123,7 +123,7 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// Whether the message has no bytes.
+    /// True if the message has no bytes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

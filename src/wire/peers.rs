@@ -23,7 +23,7 @@ pub fn conversation_of(peers: &BTreeSet<ClientId>) -> Option<ConversationId> {
     ConversationId::new(hex(&Md5::digest(names.join(":")))).ok()
 }
 
-/// Whether an id has the form of a conversation of peers. Ids of all other conversations differ from
+/// True if an id has the form of a conversation of peers. Ids of all other conversations differ from
 /// it by their length or their prefix.
 #[must_use]
 pub fn is_of_peers(id: &ConversationId) -> bool {

@@ -134,7 +134,7 @@ impl SignedOperation<'_> {
         hmac_sha1_hex(master_key, &self.text())
     }
 
-    /// Whether `signature` is the one of this operation. The caller judges its age.
+    /// True if `signature` is the one of this operation. The caller judges its age.
     #[must_use]
     pub fn verify(&self, master_key: &str, signature: &str) -> bool {
         same(&self.sign(master_key), signature)

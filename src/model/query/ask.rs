@@ -19,10 +19,10 @@ pub struct ConversationQuery {
     /// How many of the first ones are passed over, at most 100,000.
     #[uniffi(default = 0)]
     pub skip: u32,
-    /// Whether the service leaves out the lists of members. A query of this device has them all the same.
+    /// True if the service leaves out the lists of members. A query of this device has them all the same.
     #[uniffi(default = false)]
     pub compact: bool,
-    /// Whether the service adds the last message of each. A query of this device has it all the same.
+    /// True if the service adds the last message of each. A query of this device has it all the same.
     #[uniffi(default = false)]
     pub last_messages: bool,
 }
@@ -45,7 +45,7 @@ impl Default for ConversationQuery {
 pub struct QueryOrder {
     /// The key, as in `QueryCondition`.
     pub key: String,
-    /// Whether the largest comes first.
+    /// True if the largest comes first.
     #[uniffi(default = false)]
     pub descending: bool,
 }

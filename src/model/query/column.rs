@@ -62,7 +62,7 @@ impl Column {
         &self.rest
     }
 
-    /// Whether this is the whole column `name` and not a key inside one.
+    /// True if this is the whole column `name` and not a key inside one.
     #[must_use]
     pub fn is(&self, name: &str) -> bool {
         self.rest.is_empty() && self.first == name

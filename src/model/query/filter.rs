@@ -165,7 +165,7 @@ impl Filter {
         Self::from_value(value, &mut Budget::full())
     }
 
-    /// Whether a conversation's row matches. Where the steps are used up meanwhile, the answer
+    /// True if a conversation's row matches. Where the steps are used up meanwhile, the answer
     /// means nothing.
     #[must_use]
     pub fn matches(&self, row: &Map<String, Value>, steps: &Steps) -> bool {

@@ -88,9 +88,9 @@ pub struct QuerySelection {
 /// How much of a row is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Detail {
-    /// Whether the members are listed.
+    /// True if the members are listed.
     pub members: bool,
-    /// Whether the last message is told.
+    /// True if the last message is told.
     pub last_message: bool,
 }
 

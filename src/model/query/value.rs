@@ -6,7 +6,7 @@ use crate::model::Timestamp;
 use crate::model::iso;
 use serde_json::{Map, Number, Value};
 
-/// Whether two values are the same: `1` is `1.0`, and two dates are the same when their instants are.
+/// True if two values are the same: `1` is `1.0`, and two dates are the same when their instants are.
 #[must_use]
 pub fn same(left: &Value, right: &Value) -> bool {
     match (left, right) {
@@ -55,7 +55,7 @@ pub fn instant(value: &Value) -> Option<Timestamp> {
     }
 }
 
-/// Whether an object claims to be a date, be it a right one or not.
+/// True if an object claims to be a date, be it a right one or not.
 #[must_use]
 pub fn claims_to_be_a_date(object: &Map<String, Value>) -> bool {
     object.get("__type").and_then(Value::as_str) == Some("Date")

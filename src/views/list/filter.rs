@@ -80,7 +80,7 @@ impl ConversationFilter {
         Ok(())
     }
 
-    /// Whether the filter says something of hidden conversations: it alone decides on them then.
+    /// True if the filter says something of hidden conversations: it alone decides on them then.
     pub(super) fn names_hidden(&self) -> bool {
         match self {
             Self::Hidden => true,
@@ -90,7 +90,7 @@ impl ConversationFilter {
         }
     }
 
-    /// Whether a conversation fits.
+    /// True if a conversation fits.
     pub(super) fn fits(
         &self,
         snapshot: &Snapshot<'_>,
@@ -128,7 +128,7 @@ impl ConversationFilter {
     }
 }
 
-/// Whether attributes have a value at the end of a path.
+/// True if attributes have a value at the end of a path.
 fn has(attributes: &Json, path: &str, equals: &Json) -> bool {
     let parse = |json: &Json| serde_json::from_str::<serde_json::Value>(json.as_str());
     let (Ok(attributes), Ok(equals)) = (parse(attributes), parse(equals)) else {

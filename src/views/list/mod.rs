@@ -88,7 +88,7 @@ pub struct ListUpdate {
     pub seq: CommitSeq,
     /// The edits, in order.
     pub edits: Vec<ListEdit>,
-    /// Whether more conversations fit than the window shows.
+    /// True if more conversations fit than the window shows.
     pub more: bool,
     /// How many conversations fit.
     pub total: Count,
@@ -101,7 +101,7 @@ pub struct ListState {
     pub version: Version,
     /// The rows, from the top.
     pub rows: Vec<ConversationRow>,
-    /// Whether more conversations fit than these.
+    /// True if more conversations fit than these.
     pub more: bool,
     /// How many conversations fit.
     pub total: Count,

@@ -43,15 +43,15 @@ pub struct ConversationRow {
     pub typing: Vec<ClientId>,
     /// When something happened last: the order of activity goes by it.
     pub active_at: Timestamp,
-    /// Whether this client asked not to be notified about it.
+    /// True if this client asked not to be notified about it.
     pub muted: bool,
-    /// Whether it stands above the others, on this device.
+    /// True if it stands above the others, on this device.
     pub pinned: bool,
     /// How many messages to it are unsent and will be sent.
     pub unsent: Count,
     /// How many messages to it failed for good.
     pub failed: Count,
-    /// Whether this client is no longer in it.
+    /// True if this client is no longer in it.
     pub left: bool,
 }
 
@@ -62,7 +62,7 @@ pub struct LastMessage {
     pub key: MessageKey,
     /// The sender.
     pub sender: ClientId,
-    /// Whether this client sent it, from whatever device.
+    /// True if this client sent it, from whatever device.
     pub is_own: bool,
     /// The service's time; of an unsent message, this device's when it was enqueued.
     pub sent_at: Timestamp,

@@ -52,7 +52,7 @@ pub struct ListView {
 /// Where a conversation stands: the least is on top.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
-    /// Whether it is not pinned.
+    /// True if it is not pinned.
     is_below: bool,
     group: u8,
     name: String,
@@ -118,13 +118,13 @@ impl ListView {
         self.windows.newest().len()
     }
 
-    /// Whether the window has no row.
+    /// True if the window has no row.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.windows.newest().is_empty()
     }
 
-    /// Whether it shows what the store holds, and whether the client is online, as given.
+    /// True if it shows what the store holds, and whether the client is online, as given.
     #[must_use]
     pub fn is_fresh(&self, seq: CommitSeq, reach: Reach) -> bool {
         self.seq == Some(seq) && self.reach == reach

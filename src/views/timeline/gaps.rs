@@ -41,7 +41,7 @@ impl GapKeys {
     }
 }
 
-/// Whether two gaps have history in common: an end without a message is open.
+/// True if two gaps have history in common: an end without a message is open.
 fn overlap(one: &Gap, other: &Gap) -> bool {
     let is_before = |end: &Option<Position>, begin: &Option<Position>| match (end, begin) {
         (Some(end), Some(begin)) => end <= begin,

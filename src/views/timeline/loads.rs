@@ -33,7 +33,7 @@ struct Loading {
     /// The failure of the last load, if it failed.
     failure: Option<FillFailure>,
     added: Count,
-    /// Whether the service had nothing more to give in this session.
+    /// True if the service had nothing more to give in this session.
     is_exhausted: bool,
 }
 
@@ -43,9 +43,9 @@ struct Wanted {
     added: Count,
     pages: u32,
     is_asked: bool,
-    /// Whether the last page brought nothing new.
+    /// True if the last page brought nothing new.
     is_dry: bool,
-    /// Whether nothing can be done without a session.
+    /// True if nothing can be done without a session.
     is_postponed: bool,
 }
 
@@ -126,13 +126,13 @@ impl Loads {
         wanted.is_asked
     }
 
-    /// Whether a load has asked the service already.
+    /// True if a load has asked the service already.
     pub(super) fn has_asked(&self, side: Side) -> bool {
         let wanted = self.0.get(&side).and_then(|it| it.wanted.as_ref());
         wanted.is_some_and(|wanted| wanted.pages > 0)
     }
 
-    /// Whether the page that came last brought nothing new.
+    /// True if the page that came last brought nothing new.
     pub(super) fn is_dry(&self, side: Side) -> bool {
         let wanted = self.0.get(&side).and_then(|it| it.wanted.as_ref());
         wanted.is_some_and(|wanted| wanted.is_dry)

@@ -45,13 +45,13 @@ pub struct TimelineOptions {
     /// from what is seen.
     #[uniffi(default = 600)]
     pub window_max: u32,
-    /// Whether missing history that is seen is fetched by itself.
+    /// True if missing history that is seen is fetched by itself.
     #[uniffi(default = true)]
     pub fill_visible: bool,
-    /// Whether what was seen is marked read.
+    /// True if what was seen is marked read.
     #[uniffi(default = true)]
     pub read_visible: bool,
-    /// Whether recalled messages are left out.
+    /// True if recalled messages are left out.
     #[uniffi(default)]
     pub hide_recalled: bool,
 }
@@ -124,7 +124,7 @@ pub enum TimelineItemKind {
     FirstUnread {
         /// How many messages were unread.
         count: Count,
-        /// Whether that is only a lower bound.
+        /// True if that is only a lower bound.
         at_least: bool,
     },
 }

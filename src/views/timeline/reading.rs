@@ -28,7 +28,7 @@ pub(super) struct Bounds {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Lower {
     pub(super) position: Position,
-    /// Whether the missing history before it is an item of the window.
+    /// True if the missing history before it is an item of the window.
     pub(super) with_gap: bool,
 }
 
@@ -41,7 +41,7 @@ pub(super) enum Beyond {
     Missing {
         /// The message at the newer end of what is missing; none where that is the live end.
         before: Option<Position>,
-        /// Whether messages are held beyond it.
+        /// True if messages are held beyond it.
         held_behind: bool,
     },
 }
@@ -64,7 +64,7 @@ pub(super) struct Reading {
     pub(super) newer: Beyond,
     /// How many messages stand behind the window, up to a limit.
     pub(super) behind: usize,
-    /// Whether the reading stopped before the window's beginning, for there was too much.
+    /// True if the reading stopped before the window's beginning, for there was too much.
     pub(super) is_cut: bool,
 }
 
@@ -117,7 +117,7 @@ pub(super) fn count_messages<'a>(items: impl Iterator<Item = &'a TimelineItem>) 
 #[derive(Default)]
 struct Gathered {
     items: VecDeque<TimelineItem>,
-    /// Whether the store holds messages before them.
+    /// True if the store holds messages before them.
     more: bool,
     is_cut: bool,
 }

@@ -170,12 +170,12 @@ fn first_unread(
     Ok(Found::At(aim))
 }
 
-/// Whether a message counts as unread for a client.
+/// True if a message counts as unread for a client.
 fn counts(message: &Message, me: &ClientId) -> bool {
     message.sender != *me && !message.content.is_recalled()
 }
 
-/// Whether unread messages older than a held one may be missing: messages that were read already do not matter.
+/// True if unread messages older than a held one may be missing: messages that were read already do not matter.
 fn is_missing_before(row: &ConversationRow, first: &Position) -> bool {
     let Some(span) = row.history.span_of(first) else {
         return true;

@@ -166,7 +166,7 @@ fn pattern(
 }
 
 impl Test {
-    /// Whether the test holds for the values that a row has in the column. Where the steps are used
+    /// True if the test holds for the values that a row has in the column. Where the steps are used
     /// up meanwhile, the answer means nothing.
     pub(super) fn holds(&self, values: &[&Value], steps: &Steps) -> bool {
         let among = |operand: &Operand| operand.is_among(values, steps);
@@ -237,7 +237,7 @@ impl Operand {
     }
 }
 
-/// Whether a value, or an element of an array among the values, satisfies `holds`.
+/// True if a value, or an element of an array among the values, satisfies `holds`.
 fn any(values: &[&Value], steps: &Steps, holds: impl Fn(&Value) -> bool) -> bool {
     let holds = |value: &Value| steps.take(1) && holds(value);
     values.iter().any(|value| {

@@ -69,7 +69,7 @@ impl Steps {
         }
     }
 
-    /// Whether more steps were wanted than were left. The filter's answers after that mean nothing.
+    /// True if more steps were wanted than were left. The filter's answers after that mean nothing.
     #[must_use]
     pub fn are_used_up(&self) -> bool {
         self.left.get() == 0
@@ -147,7 +147,7 @@ impl Pattern {
         })
     }
 
-    /// Whether the pattern is found anywhere in `text`; `false` also where the steps don't suffice.
+    /// True if the pattern is found anywhere in `text`; `false` also where the steps don't suffice.
     #[must_use]
     pub fn is_match(&self, text: &str, steps: &Steps) -> bool {
         let own = Steps::new(MAX_STEPS_A_TEXT.min(steps.left.get()));

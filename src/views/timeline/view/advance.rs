@@ -246,7 +246,7 @@ impl TimelineView {
     }
 }
 
-/// Whether an item stands at a message or before it.
+/// True if an item stands at a message or before it.
 fn is_until(item: &TimelineItem, to: &Position) -> bool {
     matches!(item, TimelineItem::Message { position, .. } if position <= to)
 }

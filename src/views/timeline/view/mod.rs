@@ -57,7 +57,7 @@ pub struct TimelineView {
     grown: Option<Side>,
     typing: Vec<ClientId>,
     uploads: Arc<Uploads>,
-    /// Whether files of this conversation got further since the window was read.
+    /// True if files of this conversation got further since the window was read.
     is_upload_new: bool,
 }
 
@@ -176,7 +176,7 @@ impl TimelineView {
         self.windows.version()
     }
 
-    /// Whether it shows what the store holds, and whether the client is online, as given.
+    /// True if it shows what the store holds, and whether the client is online, as given.
     #[must_use]
     pub fn is_fresh(&self, seq: CommitSeq, reach: Reach) -> bool {
         let has_begun = !matches!(self.phase, Phase::Begin(_));

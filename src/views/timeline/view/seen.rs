@@ -79,7 +79,7 @@ impl TimelineView {
         }
     }
 
-    /// Whether the user looks at the older half of the window.
+    /// True if the user looks at the older half of the window.
     pub(super) fn looks_at_older(&self) -> bool {
         let items = self.windows.newest();
         let at = |key: &ItemKey| items.iter().position(|item| item.key == *key);
@@ -90,7 +90,7 @@ impl TimelineView {
         seen.is_some_and(|(above, below)| above < below)
     }
 
-    /// Whether missing history is filled from its older end: the user looks at what is before it, or was led there.
+    /// True if missing history is filled from its older end: the user looks at what is before it, or was led there.
     pub(super) fn fills_forward(&self, gap: u64) -> bool {
         let items = self.windows.newest();
         let at = |key: &ItemKey| items.iter().position(|item| item.key == *key);

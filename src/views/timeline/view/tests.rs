@@ -393,7 +393,7 @@ impl World {
         }
     }
 
-    /// Whether the window shows messages at all: not while it looks for its start, nor where it has none.
+    /// True if the window shows messages at all: not while it looks for its start, nor where it has none.
     fn is_complete(&self) -> bool {
         !matches!(self.view.phase, Phase::Search { .. }) && messages(&self.state.items) > 0
     }
