@@ -106,6 +106,9 @@ pub enum ServerAddress {
 }
 
 /// The service's treatment of messages that arrive while a client is offline.
+///
+/// The hosted service sends read receipts only when the reader's app is in `Unread`; `sampan-service` sends them in
+/// both modes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Enum)]
 pub enum OfflineMode {
     /// The service counts them and tells the counts at sign-in; the engine fetches the messages.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
-    ClientId, CommitSeq, ConversationId, ConversationKind, ConversationState, EventKind, LocalData,
-    NewConversation, OtherDevice, OutboxEntry, OutboxEntryId, SessionState, StoreHealth,
+    ClientId, CommitSeq, ConversationId, ConversationKind, ConversationState, EventKind, Json,
+    LocalData, NewConversation, OtherDevice, OutboxEntry, OutboxEntryId, SessionState, StoreHealth,
     UnsentWork,
 };
 use crate::runtime::{
@@ -467,6 +467,18 @@ impl Client {
     pub fn feed(&self, only: Option<Vec<EventKind>>) -> Arc<EventFeed> {
         let feed = Feed::open(&self.runtime, &self.core, Wanted::of(only));
         Arc::new(EventFeed::new(feed))
+    }
+
+    /// Sends an event of the app's own to every subscriber of this client on this device: observers, feeds,
+    /// notices. The event is `Event.Emitted` and comes before the events of later calls. It is not kept and goes to
+    /// no service.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` for an empty name; `SignedOut`, `ShutDown`.
+    #[uniffi::method(default(data = None))]
+    pub fn emit(&self, name: String, data: Option<Json>) -> Result<(), SampanError> {
+        self.runtime.emit(&self.core, name, data)
     }
 
     /// Enqueues a failed entry again, at its old place in the order. Returns when that is durable. The message of an

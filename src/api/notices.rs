@@ -7,8 +7,8 @@ use futures_util::StreamExt;
 use tokio::sync::Mutex;
 
 use crate::model::{
-    ClientId, ConversationId, ConversationInfo, ConversationState, Event, Message, MessageState,
-    Presence, SessionEnd, SessionState,
+    ClientId, ConversationId, ConversationInfo, ConversationState, Event, Json, Message,
+    MessageState, Presence, SessionEnd, SessionState,
 };
 use crate::runtime::EventStream;
 use crate::{SampanError, Subject};
@@ -96,6 +96,13 @@ pub enum SessionNotice {
         conversation: ConversationId,
         /// The members.
         members: Vec<ClientId>,
+    },
+    /// The app itself sent an event by `Client.emit`: `emit` of rooms.
+    Emitted {
+        /// The name that the app gave to the event.
+        name: String,
+        /// The value that the app sent along.
+        data: Option<Json>,
     },
     /// The listener was too slow and missed notices: read the screens again.
     Lagged,
@@ -290,6 +297,7 @@ impl Teller {
             Event::ConversationChanged { conversation, .. } => {
                 self.conversation_changed(&conversation);
             }
+            Event::Emitted { name, data, .. } => self.tell(SessionNotice::Emitted { name, data }),
             Event::Lagged { .. } => self.tell(SessionNotice::Lagged),
             _ => {}
         }

@@ -1,6 +1,6 @@
 //! The data of a client on this device, seen without opening it.
 
-use super::ClientId;
+use super::{ClientId, Count};
 
 /// The data of a client on this device, seen without opening it.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
@@ -13,4 +13,7 @@ pub struct Account {
     pub is_encrypted: bool,
     /// The bytes that the data take on the disk.
     pub bytes: u64,
+    /// How much unsent work there is, as signing out counts it: read marks are left out, and failed work is in. None
+    /// where that can't be told: of an encrypted store that is not open, and of a damaged one.
+    pub unsent: Option<Count>,
 }

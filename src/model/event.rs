@@ -2,7 +2,8 @@
 
 use super::{
     ClientId, CommitSeq, ConnectionFailure, ConnectionState, ConversationId, ConversationInfo,
-    LocalId, MembersNotice, Message, MessageId, OutboxEntry, OutboxEntryId, Presence, SessionState,
+    Json, LocalId, MembersNotice, Message, MessageId, OutboxEntry, OutboxEntryId, Presence,
+    SessionState,
 };
 
 use crate::StoreTrouble;
@@ -118,6 +119,15 @@ pub enum Event {
         /// The state now.
         presence: Presence,
     },
+    /// The app itself sent an event: `Client.emit`. Nothing of it is kept, and nobody else hears it.
+    Emitted {
+        /// The client by which it was sent.
+        client: ClientId,
+        /// The name that the app gave it.
+        name: String,
+        /// The value that the app sent along.
+        data: Option<Json>,
+    },
     /// An outbox entry is new or changed.
     OutboxChanged {
         /// The client of the outbox.
@@ -168,6 +178,7 @@ impl Event {
             | Self::ConnectionFailed { .. }
             | Self::SessionChanged { .. }
             | Self::PresenceChanged { .. }
+            | Self::Emitted { .. }
             | Self::OutboxSettled { .. }
             | Self::StoreHealthChanged { .. }
             | Self::Lagged { .. } => None,
@@ -188,6 +199,7 @@ impl Event {
             | Self::MembersChanged { client, .. }
             | Self::TransientMessage { client, .. }
             | Self::PresenceChanged { client, .. }
+            | Self::Emitted { client, .. }
             | Self::OutboxChanged { client, .. }
             | Self::OutboxSettled { client, .. }
             | Self::StoreHealthChanged { client, .. } => Some(client),
@@ -226,6 +238,8 @@ pub enum EventKind {
     Outbox,
     /// The store stopped taking writes, or takes them again.
     StoreHealth,
+    /// The app itself sent an event.
+    Emitted,
 }
 
 impl EventKind {
@@ -253,6 +267,7 @@ impl EventKind {
                 matches!(self, Self::Outbox)
             }
             Event::StoreHealthChanged { .. } => matches!(self, Self::StoreHealth),
+            Event::Emitted { .. } => matches!(self, Self::Emitted),
             Event::Lagged { .. } => true,
         }
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
 
-use crate::model::{Account, AppId, ClientId};
+use crate::model::{Account, AppId, ClientId, Count};
 use crate::store::StoreFolder;
 
 /// The file that names the client of a folder. An encrypted store has none: the name is a secret
@@ -85,6 +85,7 @@ fn account(entry: &fs::DirEntry, app: &AppId) -> Option<Account> {
         (None, Some(_)) => StoreFolder {
             is_encrypted: false,
             bytes: 0,
+            unsent: None,
         },
         (None, None) => return None,
     };
@@ -93,6 +94,7 @@ fn account(entry: &fs::DirEntry, app: &AppId) -> Option<Account> {
         client,
         is_encrypted: found.is_encrypted,
         bytes: found.bytes,
+        unsent: found.unsent.map(Count::from),
     })
 }
 

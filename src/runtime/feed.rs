@@ -9,7 +9,8 @@ use tokio::sync::watch;
 use super::callers::Callers;
 use super::publish::{QUEUE_MAX, Scope, Subscriber};
 use super::{ClientCore, Runtime};
-use crate::model::{ConversationId, Count, Event, EventKind};
+use crate::SampanError;
+use crate::model::{ConversationId, Count, Event, EventKind, Json};
 
 /// The most events of one batch.
 const BATCH_MAX: usize = 1024;
@@ -93,6 +94,33 @@ struct FeedState {
     /// The number of the newest event; the first has number one.
     last: u64,
     is_over: bool,
+}
+
+impl Runtime {
+    /// Hands an event of the app to those who follow a client.
+    ///
+    /// # Errors
+    ///
+    /// [`SampanError::InvalidArgument`] for an empty name; [`SampanError::SignedOut`], [`SampanError::ShutDown`].
+    pub(crate) fn emit(
+        &self,
+        core: &ClientCore,
+        name: String,
+        data: Option<Json>,
+    ) -> Result<(), SampanError> {
+        if name.is_empty() {
+            return Err(SampanError::InvalidArgument {
+                reason: "name: an event needs one".to_owned(),
+            });
+        }
+        if core.store.is_closed() {
+            return Err(self.board.ended());
+        }
+        let client = core.id.clone();
+        self.publisher
+            .publish(&[Event::Emitted { client, name, data }]);
+        Ok(())
+    }
 }
 
 impl Feed {

@@ -3,7 +3,7 @@
 //! A refresh wakes an engine that is paused. When the last refresh ends, the engine is paused again, unless the app came
 //! back meanwhile. In the same way a client that was offline is offline again. A refresh whose caller leaves ends early.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -192,7 +192,7 @@ fn arrived(
     told: Vec<model::Message>,
 ) -> Result<Vec<Message>, SampanError> {
     let me: &ClientId = snapshot.owner();
-    let mut arrived = Vec::new();
+    let (mut arrived, mut unread) = (Vec::new(), BTreeMap::new());
     for message in told.into_iter().filter(|message| message.sender != *me) {
         let Some(number) = snapshot.number(&message.conversation)? else {
             continue;
@@ -206,10 +206,25 @@ fn arrived(
         let Some(key) = MessageKey::of(&message) else {
             continue;
         };
+        if row.kind.counts_unread() && !row.unread.at_least {
+            unread.insert(number, row.unread.count);
+        }
         let now = Message::by_key(snapshot, number, &key, Reach::Online)?;
-        arrived.extend(now.filter(|message| !message.content.is_recalled()));
+        let now = now.filter(|message| !message.content.is_recalled());
+        arrived.extend(now.map(|message| (number, message)));
     }
-    arrived.sort_by(|a, b| (a.sent_at, &a.key).cmp(&(b.sent_at, &b.key)));
-    let surplus = arrived.len().saturating_sub(ARRIVED_MAX);
-    Ok(arrived.split_off(surplus))
+    arrived.sort_by(|(_, a), (_, b)| (b.sent_at, &b.key).cmp(&(a.sent_at, &a.key)));
+    // The count alone tells what another device read: so many of the newest are unread.
+    arrived.retain(|(number, _)| match unread.get_mut(number) {
+        Some(0) => false,
+        Some(left) => {
+            *left -= 1;
+            true
+        }
+        None => true,
+    });
+    let named = arrived.into_iter().take(ARRIVED_MAX);
+    let mut named: Vec<_> = named.map(|(_, message)| message).collect();
+    named.reverse();
+    Ok(named)
 }

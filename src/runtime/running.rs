@@ -20,7 +20,7 @@ use super::publish::{Publisher, Queue, Scope};
 use super::refreshes::Refreshes;
 use super::store_handle::NotOpen;
 use super::unsent::{none_unsent, unsent_work};
-use crate::model::{Account, AppId, ClientId, LocalData, UnsentWork};
+use crate::model::{Account, AppId, ClientId, Count, LocalData, UnsentWork};
 use crate::net::{self, SocketTransport, Tls, Transport};
 use crate::store::Store;
 use crate::sync::{DiscardEntry, Done};
@@ -55,6 +55,8 @@ pub(crate) struct Runtime {
     pub(super) writing: Mutex<Vec<Weak<ClientCore>>>,
     /// Clients whose glances are kept.
     glancing: Mutex<Vec<Weak<ClientCore>>>,
+    /// The clients that take part.
+    taking_part: Mutex<Vec<Weak<ClientCore>>>,
 }
 
 impl fmt::Debug for Runtime {
@@ -104,12 +106,19 @@ impl Runtime {
             refreshes: Refreshes::default(),
             writing: Mutex::default(),
             glancing: Mutex::default(),
+            taking_part: Mutex::default(),
         }))
     }
 
     /// The sections under this lock change the list and nothing else.
     pub(super) fn glancing(&self) -> MutexGuard<'_, Vec<Weak<ClientCore>>> {
         self.glancing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The sections under this lock change or copy the list and nothing else.
+    fn taking_part(&self) -> MutexGuard<'_, Vec<Weak<ClientCore>>> {
+        let taking_part = self.taking_part.lock();
+        taking_part.unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) const fn app_id(&self) -> &AppId {
@@ -139,7 +148,13 @@ impl Runtime {
         id: ClientId,
         options: OpenOptions,
     ) -> Result<Arc<ClientCore>, SampanError> {
-        self.mailbox.open(id, options).await
+        let core = self.mailbox.open(id, options).await?;
+        let mut taking_part = self.taking_part();
+        let own = Arc::as_ptr(&core);
+        taking_part.retain(|known| known.strong_count() > 0 && known.as_ptr() != own);
+        taking_part.push(Arc::downgrade(&core));
+        drop(taking_part);
+        Ok(core)
     }
 
     /// Lets a client go and closes its store.
@@ -206,8 +221,26 @@ impl Runtime {
         }
         let root = self.config.store_root.clone();
         let app = self.config.app_id.clone();
-        self.reading(move || Ok(client_folders::accounts(&root, &app)))
-            .await
+        let listed = self.reading(move || Ok(client_folders::accounts(&root, &app)));
+        let mut accounts = listed.await?;
+        let cores: Vec<_> = self
+            .taking_part()
+            .iter()
+            .filter_map(Weak::upgrade)
+            .collect();
+        for core in cores {
+            let folder = client_folders::folder(&self.config.store_root, self.app_id(), &core.id);
+            let own = |it: &&mut Account| folder.ends_with(&it.folder);
+            let Some(account) = accounts.iter_mut().find(own) else {
+                continue;
+            };
+            let unsent = self.read(&core, |store| Ok(unsent_work(&store.snapshot()).len()));
+            // A client that signed out meanwhile is listed as its folder tells.
+            if let Ok(unsent) = unsent.await {
+                account.unsent = Some(Count::from(unsent));
+            }
+        }
+        Ok(accounts)
     }
 
     /// Removes a client's folders without opening its store.

@@ -11,10 +11,14 @@ use crate::store::disk::lock::{FolderLock, FolderRight, LockRefusal, MemoryHold}
 use crate::store::disk::memory::MemoryDisk;
 use crate::store::error::StoreError;
 use crate::store::format::codec::Codec;
+use crate::store::format::key::Tag;
 use crate::store::format::record::SCHEMA;
+use crate::store::format::record_entry::IntentRecord;
 use crate::store::journal::Journal;
+use crate::store::journal::reader::JournalContent;
 use crate::store::read::store::Store;
 use crate::store::recovery::identify::{Identified, clear_names, identify};
+use crate::store::recovery::load::entry_record;
 use crate::store::recovery::options::StoreOptions;
 use crate::store::recovery::recover::Check;
 use crate::store::recovery::report::OpenReport;
@@ -197,16 +201,20 @@ pub struct StoreFolder {
     pub is_encrypted: bool,
     /// The bytes of everything in the folder.
     pub bytes: u64,
+    /// The unsent work that a user would miss; none where the journal can't be read without a key, or not whole.
+    pub unsent: Option<usize>,
 }
 
 impl StoreFolder {
     /// Looks at a folder; none when it holds no store.
     #[must_use]
     pub fn look(folder: &Path) -> Option<Self> {
-        let identity = Identity::read(&RealDisk::new(folder)).ok()??;
+        let disk = RealDisk::new(folder);
+        let identity = Identity::read(&disk).ok()??;
         Some(Self {
             is_encrypted: identity.is_encrypted(),
             bytes: bytes_in(folder),
+            unsent: unsent(&disk, &identity),
         })
     }
 
@@ -227,6 +235,24 @@ impl StoreFolder {
         drop(lock);
         removed
     }
+}
+
+/// The unsent work that the journal of a store tells of. The journal is never behind the tree.
+fn unsent(disk: &RealDisk, identity: &Identity) -> Option<usize> {
+    let codec = identity.codec(None).ok()?;
+    let journal = JournalContent::read(disk, &codec).ok()?;
+    if journal.is_damaged() {
+        return None;
+    }
+    let mut count = 0;
+    for (key, value) in journal.image() {
+        if key.first() != Some(&(Tag::Outbox as u8)) {
+            continue;
+        }
+        let (_, entry) = entry_record(&key, &value, &codec)?;
+        count += usize::from(!matches!(entry.intent, IntentRecord::Read { .. }));
+    }
+    Some(count)
 }
 
 /// The bytes of the files in a folder and in those under it. A file that can't be read counts nothing.

@@ -224,3 +224,84 @@ async fn a_view_whose_seq_is_not_before_a_writes_shows_the_write() {
     assert!(last < muted && muted < pinned);
     assert!(ann.client.commit_seq().await.unwrap() >= pinned);
 }
+
+/// §5.5 `accounts`: unsent work is told of open clients and of closed ones, but not of a closed encrypted one;
+/// a read mark is none. `sign_out` counts the same.
+#[tokio::test]
+async fn the_unsent_work_of_each_account_is_told() {
+    let place = Place::new().await;
+    let (ann, talk) = settled(&place).await;
+    let ben = place.online("tablet", "ben").await;
+    let theirs = ben.client.fetch_conversation(ann.service_id(&talk).await);
+    theirs
+        .await
+        .unwrap()
+        .send_text("read me".into(), None)
+        .await
+        .unwrap();
+    ann.until("the message", || async {
+        let unread = talk.info().await.ok()?.unread.count;
+        (unread == 1).then_some(())
+    })
+    .await;
+    ann.client.go_offline().unwrap();
+    talk.mark_read(None).await.unwrap();
+    let key = || ClientOptions {
+        store_key: Some(sampan::Secret::new("5".repeat(64))),
+        ..ClientOptions::default()
+    };
+    let cem = ann.engine.client(id("cem"), key()).await.unwrap();
+    let unsent = async || -> Vec<Option<Count>> {
+        let accounts = ann.engine.accounts().await.unwrap();
+        accounts.into_iter().map(|it| it.unsent).collect()
+    };
+    assert_eq!(ann.client.outbox().await.unwrap().len(), 1, "a read mark");
+    assert_eq!(unsent().await, [Some(Count(0)), Some(Count(0))]);
+    talk.send_text("unsent".into(), None).await.unwrap();
+    talk.send_text("and more".into(), None).await.unwrap();
+    cem.direct(id("ann")).await.unwrap();
+    assert_eq!(unsent().await, [Some(Count(2)), Some(Count(1))]);
+    let refused = ann.client.sign_out(LocalData::Keep, UnsentWork::Refuse);
+    assert_eq!(refused.await, Err(SampanError::Unsent { count: Count(2) }));
+    for client in [&ann.client, &cem] {
+        client
+            .sign_out(LocalData::Keep, UnsentWork::KeepIt)
+            .await
+            .unwrap();
+    }
+    assert_eq!(unsent().await, [Some(Count(2)), None], "one has no key");
+    let again = ann.engine.client(id("ann"), ClientOptions::default());
+    let again = again.await.unwrap();
+    again
+        .sign_out(LocalData::Keep, UnsentWork::ThrowAway)
+        .await
+        .unwrap();
+    assert_eq!(unsent().await, [Some(Count(0)), None]);
+}
+
+/// §5.5 `sign_out`: a read mark is no unsent work, for reading makes it again.
+#[tokio::test]
+async fn a_read_mark_holds_up_no_sign_out() {
+    let place = Place::new().await;
+    let (ann, talk) = settled(&place).await;
+    let ben = place.online("tablet", "ben").await;
+    let theirs = ben.client.fetch_conversation(ann.service_id(&talk).await);
+    theirs
+        .await
+        .unwrap()
+        .send_text("read me".into(), None)
+        .await
+        .unwrap();
+    ann.until("the message", || async {
+        let unread = talk.info().await.ok()?.unread.count;
+        (unread == 1).then_some(())
+    })
+    .await;
+    ann.client.go_offline().unwrap();
+    talk.mark_read(None).await.unwrap();
+    assert_eq!(ann.client.outbox().await.unwrap().len(), 1, "a read mark");
+    ann.client
+        .sign_out(LocalData::Keep, UnsentWork::Refuse)
+        .await
+        .unwrap();
+}

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use sampan::EventFeed;
-use sampan::model::{ConversationId, Event, EventKind};
+use sampan::model::{ConversationId, Event, EventKind, Json};
+use sampan::{ClientOptions, EventFeed, LocalData, Rooms, SampanError, SessionNotice, UnsentWork};
 use tokio::time::timeout;
 
-use crate::place::{PATIENCE, Place};
+use crate::notices::hears;
+use crate::place::{Device, PATIENCE, Place, id};
 
 /// Takes events until there is one as wanted; answers all that came before it, and it.
 async fn taken(
@@ -108,5 +109,73 @@ async fn events_and_receipts_are_had_per_conversation_and_for_the_whole_client()
     assert!(
         told.iter().all(|it| EventKind::Receipt.includes(it)),
         "{told:?}"
+    );
+}
+
+/// S038: an event of the app's own comes to everybody who follows the client on this device, before the events
+/// of later calls and with what was sent along; other clients, other sorts and conversations hear nothing.
+#[tokio::test]
+async fn an_app_sends_events_of_its_own_to_those_who_follow_its_client() {
+    let place = Place::new().await;
+    let ann = place.device("phone", "ann").await;
+    let other = ann.engine.client(id("cem"), ClientOptions::default());
+    let other = other.await.unwrap();
+    let talk = ann.talk_to("ben").await;
+    let rooms = Rooms::new(Arc::clone(&ann.client));
+    let notices = rooms.notices().await.unwrap();
+    let (feed, all) = (
+        ann.client.feed(Some(vec![EventKind::Emitted])),
+        ann.client.feed(None),
+    );
+    let mut stream = ann.client.events();
+    let (strange, within) = (other.feed(None), talk.feed(None));
+    let data = Json::parse(r#"{"aaa":"test"}"#).unwrap();
+    ann.client
+        .emit("LeanCloud123".into(), Some(data.clone()))
+        .unwrap();
+    talk.send_text("after".into(), None).await.unwrap();
+    ann.client.emit("bare".into(), None).unwrap();
+    let emitted = |name: &str, data: Option<&Json>| Event::Emitted {
+        client: id("ann"),
+        name: name.to_owned(),
+        data: data.cloned(),
+    };
+    let (full, bare) = (emitted("LeanCloud123", Some(&data)), emitted("bare", None));
+    let told = taken(&feed, &mut 0, |it| *it == bare).await;
+    assert_eq!(told, [full.clone(), bare.clone()]);
+    let added = |it: &Event| words(it) == Some("after");
+    let told = taken(&all, &mut 0, added).await;
+    assert!(told.contains(&full), "it comes before: {told:?}");
+    let heard = Device::is_told(&mut stream, "the event", |it| (it == full).then_some(()));
+    heard.await;
+    let notice = SessionNotice::Emitted {
+        name: "LeanCloud123".to_owned(),
+        data: Some(data),
+    };
+    hears(&notices, &notice).await;
+    // Both hear a later event, and nothing of these before.
+    other.emit("theirs".into(), None).unwrap();
+    let is_emitted = |it: &Event| matches!(it, Event::Emitted { .. });
+    let told = taken(&strange, &mut 0, is_emitted).await;
+    assert!(
+        matches!(told.last(), Some(Event::Emitted { name, .. }) if name == "theirs"),
+        "{told:?}"
+    );
+    let told = taken(&within, &mut 0, added).await;
+    assert!(!told.iter().any(is_emitted), "{told:?}");
+    let nameless = ann.client.emit(String::new(), None);
+    assert!(
+        matches!(nameless, Err(SampanError::InvalidArgument { .. })),
+        "{nameless:?}"
+    );
+    other
+        .sign_out(LocalData::Keep, UnsentWork::KeepIt)
+        .await
+        .unwrap();
+    assert_eq!(other.emit("late".into(), None), Err(SampanError::SignedOut));
+    ann.engine.shutdown().await.unwrap();
+    assert_eq!(
+        ann.client.emit("late".into(), None),
+        Err(SampanError::ShutDown)
     );
 }

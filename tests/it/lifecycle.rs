@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, mpsc};
 
 use futures_util::StreamExt;
-use sampan::model::{ConnectionState, DeviceTag, Event, SessionEnd, SessionState};
+use sampan::model::{ConnectionState, Count, DeviceTag, Event, SessionEnd, SessionState};
 use sampan::{
     ClientOptions, Engine, EventObserver, EventSubscription, LocalData, OtherDevice, SampanError,
     UnsentWork,
@@ -333,6 +333,10 @@ async fn an_encrypted_account_is_listed_without_its_name_and_wiped_without_its_k
     let encrypted: Vec<_> = listed.iter().map(|it| it.is_encrypted).collect();
     assert_eq!(encrypted, [false, true]);
     assert!(listed.iter().all(|it| it.bytes > 0), "{listed:?}");
+    assert!(
+        listed.iter().all(|it| it.unsent == Some(Count(0))),
+        "both are open: {listed:?}"
+    );
     let secret = listed.into_iter().next_back().unwrap().folder;
     let held = engine.wipe_account(secret.clone()).await;
     assert!(

@@ -25,6 +25,7 @@
 //! | `json.rs` | JSON of apps: carried as it is, or refused |
 //! | `lifecycle.rs` | pause and resume, sign-out, accounts, observers, tags |
 //! | `pause.rs` | the app in the background: files are shut, calls work all the same |
+//! | `refresh.rs` | which messages a refresh in the background names |
 //! | `refusals.rs` | bad input: typed errors, and nothing else happens |
 //! | `budget.rs` | what the store takes on the disk: told, given back, within a budget |
 //! | `store.rs` | the store through the API: second openers, newer schemas, keys |
@@ -47,6 +48,7 @@
 //! | `unread.rs` | counts after a sign-in, and what clears them |
 //! | `hearing.rs` | what a subscriber hears |
 //! | `tls.rs` | which certificates are believed, and what an app is told of others |
+//! | `cold.rs` | what a first screen reads |
 //! | `content.rs` | which contents are refused at the call, and what stays byte for byte |
 //! | `interop.rs` | the engine and the official JavaScript SDK talk, both ways |
 //! | `interop_contents.rs` | each kind of content, its options and changes, between the engine and that SDK |
@@ -87,6 +89,7 @@ mod budget;
 mod cable;
 mod calls;
 mod chat;
+mod cold;
 mod content;
 mod conversations;
 mod counters;
@@ -129,6 +132,7 @@ mod queries;
 mod queries_random;
 mod receipts;
 mod reconnect;
+mod refresh;
 mod refusals;
 mod replies;
 mod rest;

@@ -1,14 +1,16 @@
 //! Timelines: rules of order, of loads that nobody waits for, and of an app in the background.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
-use sampan::model::{Count, ItemKey, MessageKey};
+use sampan::model::{Count, Event, ItemKey, MessageKey};
 use sampan::views::TimelineState;
-use sampan::{Anchor, LinkState, TimelineStart};
+use sampan::{Anchor, Delivery, LinkState, ServerAddress, TimelineStart};
 use tokio::time::timeout;
 
+use crate::cable::Cable;
 use crate::pause::open_files;
-use crate::place::{Place, id};
+use crate::place::{Device, Place, config, id};
 use crate::screen::{Ben, Screen, ann, catch_up, from, line, lines, messages, page};
 
 /// §5.1 Order: messages stand by the service's time, echoes last, in the order of the outbox.
@@ -127,4 +129,78 @@ async fn in_the_background_a_timeline_reads_nothing_and_holds_no_file_open() {
             state.items.last().is_some_and(|it| line(it) == "line 5")
         })
         .await;
+}
+
+/// §5.1 Reading: what is seen while somebody scrolls is marked read once a second, up to the newest of it.
+#[tokio::test]
+async fn what_is_seen_while_scrolling_is_marked_read_once_a_second() {
+    let place = Place::new().await;
+    let ben = Ben::of(&place).await;
+    ben.say(0..12).await;
+    let ann = ann(&place, "phone", 100).await;
+    catch_up(&ann).await;
+    let talk = ann.client.conversation(ben.talk.clone()).unwrap();
+    let screen = Screen::newest(&talk).await;
+    let mut events = ann.client.events();
+    let began = Instant::now();
+    for last in 0..12 {
+        screen.see(0, last);
+        // A write that is durable on return: a mark that was asked for before it has been made.
+        talk.set_pinned(last % 2 == 0).await.unwrap();
+    }
+    let mut counts = BTreeSet::new();
+    Device::is_told(&mut events, "nothing unread", |event| {
+        let Event::ConversationChanged { conversation, .. } = event else {
+            return None;
+        };
+        counts.insert(conversation.unread.count);
+        (conversation.unread.count == 0).then_some(())
+    })
+    .await;
+    // The count before, the first mark, and one for each second that began.
+    let most = 3 + began.elapsed().as_secs();
+    assert!(counts.len() as u64 <= most, "{counts:?} of {most}");
+}
+
+/// §5.1 Keys: an own message whose answer was lost may come back as history before it is known as the echo's: no
+/// update shows both once it is sent, and the echo's key stays.
+#[tokio::test]
+async fn an_own_message_whose_answer_was_lost_is_never_shown_twice_once_it_is_sent() {
+    let place = Place::new().await;
+    let cable = Cable::lay(None).await;
+    cable.plug_into(place.service.addr());
+    let url = format!("http://{}", cable.addr);
+    let store = place.folder.path().join("phone");
+    let ann = Device::open(config(ServerAddress::Router { url }, &store), "ann").await;
+    ann.go_online().await;
+    let talk = ann.talk_to("ben").await;
+    talk.send_text("before".into(), None).await.unwrap();
+    ann.has_sent_everything().await;
+    let service_id = ann.service_id(&talk).await;
+    let ben = place.online("laptop", "ben").await;
+    cable.deafen();
+    let sent = talk.send_text("hello".into(), None).await.unwrap();
+    ben.sees(&service_id, &["ann: before", "ann: hello"]).await;
+    ann.engine.shutdown().await.unwrap();
+    let ann = place.device("phone", "ann").await;
+    let mut screen = Screen::newest(&ann.handle(&service_id)).await;
+    let key = ItemKey::Message(MessageKey::local(sent.local_id));
+    let is_sent = |state: &TimelineState| {
+        let found = state.find(&key).expect("the echo's key stays");
+        let delivery = found.1.message().unwrap().delivery.clone();
+        !matches!(
+            delivery,
+            Some(Delivery::Waiting { .. } | Delivery::Sending { .. })
+        )
+    };
+    assert!(!is_sent(&screen.state));
+    catch_up(&ann).await;
+    while !is_sent(&screen.state) {
+        screen.update().await;
+    }
+    let shown = || {
+        let lines = screen.lines().into_iter();
+        lines.filter(|it| it == "hello").count()
+    };
+    assert_eq!(shown(), 1, "{:?}", screen.lines());
 }

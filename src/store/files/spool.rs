@@ -82,7 +82,12 @@ impl Spool {
         fill: impl FnOnce(&mut FileWriter) -> io::Result<()>,
     ) -> io::Result<u64> {
         let path = self.path(name)?;
-        fs::create_dir_all(&self.folder)?;
+        if !self.folder.is_dir() {
+            fs::create_dir_all(&self.folder)?;
+            if let Some(parent) = self.folder.parent() {
+                sync_folder(parent)?;
+            }
+        }
         let unfinished = self.folder.join(format!("{name}{UNFINISHED}"));
         let written = FileWriter::create(&unfinished, key).and_then(|mut writer| {
             fill(&mut writer)?;

@@ -56,8 +56,11 @@ final class GuidesTests: XCTestCase {
         let tom = try scratch.engine("phone", url: service.url)
         let bob = try scratch.engine("laptop", url: service.url)
         let toms = Rooms(client: try await online(tom, "Tom"))
-        let bobs = Rooms(client: try await online(bob, "Bob"))
+        let own = try await online(bob, "Bob")
+        let bobs = Rooms(client: own)
         let toBob = try await bobs.notices()
+        try own.emit(name: "LeanCloud123", data: #"{"aaa":"test"}"#)
+        try await hears(toBob) { $0 == .emitted(name: "LeanCloud123", data: #"{"aaa":"test"}"#) }
         let room = try await toms.create(options: RoomOptions(members: ["Bob"], name: "LeanCloud"))
         let joined = try await hears(toBob) { notice in
             if case .joined = notice { return true }

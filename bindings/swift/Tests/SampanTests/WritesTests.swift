@@ -210,10 +210,13 @@ final class WritesTests: XCTestCase {
         try await ann.changeStoreKey(old: old, new: new)
         let account = try await XCTUnwrapAsync(try await engine.accounts().first)
         XCTAssert(account.isEncrypted)
+        XCTAssertEqual(account.unsent, 1)
         await XCTAssertThrowsErrorAsync(try await engine.wipeAccount(folder: account.folder)) {
             guard case .storeInUse = $0 else { return XCTFail("\($0)") }
         }
         try await ann.signOut(data: .keep, unsent: .keepIt)
+        let closed = try await XCTUnwrapAsync(try await engine.accounts().first)
+        XCTAssertNil(closed.unsent)
         await XCTAssertThrowsErrorAsync(try await ann.outbox()) { XCTAssertEqual($0, .signedOut) }
         try await engine.wipeAccount(folder: account.folder)
         let left = try await engine.accounts()

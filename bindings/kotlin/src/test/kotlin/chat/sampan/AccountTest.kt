@@ -11,6 +11,7 @@ import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.withTimeout
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertFalse
+import org.junit.jupiter.api.Assertions.assertNull
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.io.TempDir
@@ -37,9 +38,11 @@ class AccountTest {
             assertTrue(failure { ann.changeStoreKey(old, new) } is SampanException.WrongKey)
             val account = engine.accounts().single()
             assertTrue(account.isEncrypted)
+            assertEquals(1, account.unsent)
             assertTrue(failure { engine.wipeAccount(account.folder) } is SampanException.StoreInUse)
             assertTrue(failure { ann.signOut(LocalData.WIPE, UnsentWork.REFUSE) } is SampanException.Unsent)
             ann.signOut(LocalData.KEEP, UnsentWork.KEEP_IT)
+            assertNull(engine.accounts().single().unsent)
             assertTrue(failure { ann.outbox() } is SampanException.SignedOut)
             assertTrue(failure { engine.client("ann", ClientOptions(storeKey = old)) } is SampanException.WrongKey)
             val again = engine.client("ann", ClientOptions(storeKey = new))

@@ -60,8 +60,12 @@ class GuidesTest {
         val tom = engine(folder, "phone", service.url)
         val bob = engine(folder, "laptop", service.url)
         val toms = Rooms(tom.online("Tom"))
-        val bobs = Rooms(bob.online("Bob"))
+        val own = bob.online("Bob")
+        val bobs = Rooms(own)
         val toBob = bobs.notices()
+        own.emit("LeanCloud123", """{"aaa":"test"}""")
+        val emitted = toBob.hears<SessionNotice.Emitted> { it.name == "LeanCloud123" }
+        assertEquals("""{"aaa":"test"}""", emitted.data)
         val room = toms.create(RoomOptions(members = listOf("Bob"), name = "LeanCloud"))
         val id = toBob.hears<SessionNotice.Joined> { true }.conversation
         val found = bobs.get(id)!!
