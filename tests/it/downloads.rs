@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sampan::model::{Json, MediaFile, MediaSource, NewMedia};
+use sampan::model::{Count, Json, MediaFile, MediaSource, NewMedia};
 use sampan::views::{DownloadFailure, DownloadPhase, Version};
 use sampan::{ClientOptions, Download, Engine, SampanError, Secret};
 
@@ -24,6 +24,12 @@ fn file_at(url: String, size: Option<u64>) -> MediaFile {
 
 async fn file(download: &Download) -> Result<PathBuf, SampanError> {
     in_time("a file", download.file()).await
+}
+
+/// The `Range` of each request.
+fn ranges(host: &FileHost) -> Vec<Option<String>> {
+    let requests = &host.state().requests;
+    requests.iter().map(|(_, range)| range.clone()).collect()
 }
 
 async fn failure(download: &Download) -> DownloadFailure {
@@ -86,6 +92,131 @@ async fn a_file_of_unknown_length_that_breaks_is_not_taken_for_whole() {
     let path = file(&download).await.unwrap();
     assert_eq!(std::fs::read(path).unwrap().len(), content.len());
     assert_eq!(host.state().requests.len(), 2);
+}
+
+/// A host that answers with a range of another version is asked for the whole file: no part of one version is
+/// joined to one of another.
+#[tokio::test]
+async fn parts_of_two_versions_are_never_joined() {
+    let place = Place::new().await;
+    let host = FileHost::start().await;
+    let ann = place.device("ann", "ann").await;
+    let (old, new) = (vec![1; 400_000], vec![2; 400_000]);
+    let url = host.put("cat", &old);
+    host.state().versions.insert("cat".to_owned(), "one");
+    host.fail("/get/cat", Trouble::BreaksAfter(150_000));
+    host.fail("/get/cat", Trouble::Stalls);
+    let download = ann.client.download(file_at(url, Some(400_000))).unwrap();
+    in_time("the second request", host.is_asked(2)).await;
+    // The host does not look at `If-Range`.
+    host.put("cat", &new);
+    host.state().versions.insert("cat".to_owned(), "two");
+    host.go_on();
+    let path = file(&download).await.unwrap();
+    assert!(std::fs::read(path).unwrap() == new, "one version alone");
+    assert_eq!(
+        ranges(&host),
+        [None, Some("bytes=150000-".to_owned()), None]
+    );
+}
+
+/// A range that begins elsewhere than the missing bytes is joined to nothing.
+#[tokio::test]
+async fn a_part_from_another_place_is_never_joined() {
+    let place = Place::new().await;
+    let host = FileHost::start().await;
+    let ann = place.device("ann", "ann").await;
+    let content = bytes(400_000);
+    let url = host.put("cat", &content);
+    host.fail("/get/cat", Trouble::BreaksAfter(150_000));
+    host.fail("/get/cat", Trouble::FromElsewhere(100_000));
+    let download = ann.client.download(file_at(url, None)).unwrap();
+    let path = file(&download).await.unwrap();
+    assert!(std::fs::read(path).unwrap() == content, "the host's bytes");
+    assert_eq!(
+        ranges(&host),
+        [None, Some("bytes=150000-".to_owned()), None]
+    );
+}
+
+/// The host's file became shorter than the part that is here: the file is asked for anew.
+#[tokio::test]
+async fn a_file_that_became_shorter_is_asked_for_anew() {
+    let place = Place::new().await;
+    let host = FileHost::start().await;
+    let ann = place.device("ann", "ann").await;
+    let url = host.put("cat", &bytes(400_000));
+    host.fail("/get/cat", Trouble::BreaksAfter(150_000));
+    host.fail("/get/cat", Trouble::Stalls);
+    let download = ann.client.download(file_at(url, None)).unwrap();
+    in_time("the second request", host.is_asked(2)).await;
+    let short = vec![9; 100_000];
+    host.put("cat", &short);
+    host.go_on();
+    let path = file(&download).await.unwrap();
+    assert!(std::fs::read(path).unwrap() == short, "the host's bytes");
+    assert_eq!(ranges(&host).last(), Some(&None));
+}
+
+/// Tries end a download only where they bring nothing: one that gets on at each try goes on as long as it takes.
+#[tokio::test]
+async fn a_download_that_gets_on_at_each_try_goes_on_as_long_as_it_takes() {
+    let place = Place::new().await;
+    let host = FileHost::start().await;
+    let ann = place.device("ann", "ann").await;
+    let content = bytes(400_000);
+    let url = host.put("cat", &content);
+    for _ in 0..6 {
+        host.fail("/get/cat", Trouble::BreaksAfter(50_000));
+    }
+    let download = ann.client.download(file_at(url, Some(400_000))).unwrap();
+    let path = file(&download).await.unwrap();
+    assert!(std::fs::read(path).unwrap() == content, "the host's bytes");
+    let asked = (1..=6).map(|it| Some(format!("bytes={}-", it * 50_000)));
+    assert_eq!(ranges(&host)[1..], asked.collect::<Vec<_>>());
+}
+
+/// A host may send to another place for a file, also for the rest of one.
+#[tokio::test]
+async fn a_redirect_of_the_host_is_followed() {
+    let place = Place::new().await;
+    let host = FileHost::start().await;
+    let ann = place.device("ann", "ann").await;
+    let content = bytes(400_000);
+    let url = host.put("cat", &bytes(10));
+    let elsewhere = host.put("store", &content);
+    host.fail("/get/cat", Trouble::MovedTo("/get/store".to_owned()));
+    host.fail("/get/cat", Trouble::MovedTo(elsewhere));
+    host.fail("/get/store", Trouble::BreaksAfter(150_000));
+    let download = ann.client.download(file_at(url, Some(400_000))).unwrap();
+    let path = file(&download).await.unwrap();
+    assert!(std::fs::read(path).unwrap() == content, "the host's bytes");
+    let rest = Some("bytes=150000-".to_owned());
+    assert_eq!(ranges(&host), [None, None, rest.clone(), rest]);
+}
+
+/// A file of which nobody says how long it is ends at the cache's limit; the host is not asked again.
+#[tokio::test]
+async fn a_file_of_unknown_length_is_bounded_by_the_cache() {
+    let place = Place::new().await;
+    let host = FileHost::start().await;
+    let mut config = place.config("ann");
+    config.file_cache_bytes = 2500;
+    let ann = Device::open(config, "ann").await;
+    let url = host.put("cat", &bytes(5000));
+    host.fail("/get/cat", Trouble::BreaksUnsized(4000));
+    let download = ann.client.download(file_at(url, None)).unwrap();
+    let DownloadFailure::TooLarge { limit, actual } = failure(&download).await else {
+        panic!("it is too large");
+    };
+    assert!(
+        limit == Count(2500) && actual > Count(2500),
+        "{limit:?} {actual:?}"
+    );
+    assert_eq!(ranges(&host), [None]);
+    let folders = std::fs::read_dir(place.folder.path().join("ann")).unwrap();
+    let files = folders.filter_map(|it| std::fs::read_dir(it.unwrap().path().join("files")).ok());
+    assert_eq!(files.flatten().count(), 0, "no part is kept");
 }
 
 /// S168: the bytes must be those that the message tells of: as many, and with the checksum that is in it.

@@ -31,6 +31,10 @@ pub(crate) enum Trouble {
     BreaksUnsized(usize),
     /// Nothing is answered until the host is told to go on.
     Stalls,
+    /// A range is answered with the bytes from this place on.
+    FromElsewhere(usize),
+    /// The file is at another address.
+    MovedTo(String),
 }
 
 /// A stored file, from its ticket on.
@@ -56,6 +60,8 @@ pub(crate) struct HostState {
     pub(crate) pushes: Vec<Value>,
     /// The storage's way of uploading.
     pub(crate) provider: Option<&'static str>,
+    /// The versions of files that are named with them, by the tokens of their tickets.
+    pub(crate) versions: BTreeMap<String, &'static str>,
 }
 
 /// The running host; it ends with this value.
@@ -226,6 +232,13 @@ impl Exchange {
             Some(Trouble::Status(status, said)) => {
                 (*status, String::new(), said.as_bytes().to_vec())
             }
+            Some(Trouble::MovedTo(place)) => (302, format!("Location: {place}\r\n"), Vec::new()),
+            Some(Trouble::FromElsewhere(from)) => {
+                let mut elsewhere = asked;
+                let range = format!("bytes={from}-");
+                elsewhere.headers.insert("range".to_owned(), range);
+                self.answer(&elsewhere)
+            }
             _ => self.answer(&asked),
         };
         self.moves.send_modify(|moves| *moves += 1);
@@ -321,10 +334,17 @@ impl Exchange {
         let file = path
             .strip_prefix("/get/")
             .and_then(|key| state.files.get(key));
-        match file.and_then(|file| file.bytes.as_ref()) {
-            Some(bytes) => part_of(bytes, asked.headers.get("range")),
-            None => (404, String::new(), Vec::new()),
+        let Some(bytes) = file.and_then(|file| file.bytes.as_ref()) else {
+            return (404, String::new(), Vec::new());
+        };
+        let (status, mut head, body) = part_of(bytes, asked.headers.get("range"));
+        let version = path
+            .strip_prefix("/get/")
+            .and_then(|key| state.versions.get(key));
+        if let Some(version) = version {
+            head += &format!("ETag: \"{version}\"\r\n");
         }
+        (status, head, body)
     }
 }
 

@@ -188,3 +188,23 @@ async fn a_peer_who_is_away_is_pushed_the_static_text() {
     assert_eq!(pushed["payload"]["alert"], "a message for you");
     jerry.engine.shutdown().await.unwrap();
 }
+
+/// S219, S349: a peer who was away has all that was said meanwhile, more than the fifty messages of the first generation.
+#[tokio::test]
+async fn a_peer_who_was_away_has_more_than_fifty_missed_messages() {
+    let place = Place::new().await;
+    let tom = place.device("phone", "Tom").await;
+    let jerry = place.device("laptop", "Jerry").await;
+    let toms = open(&tom, &["Jerry"]).await;
+    let said: Vec<_> = (0..60).map(|number| format!("line {number}")).collect();
+    for words in &said {
+        let message = NewMessage::text(words);
+        toms.send(message, vec![id("Jerry")]).await.unwrap();
+    }
+    tom.has_sent_everything().await;
+    let (_, of_both) = with_peers(&tom, &[id("Jerry")]).await;
+    open(&jerry, &["Tom"]).await;
+    let lines: Vec<_> = said.iter().map(|words| format!("Tom: {words}")).collect();
+    let lines: Vec<_> = lines.iter().map(String::as_str).collect();
+    jerry.sees(&of_both, &lines).await;
+}

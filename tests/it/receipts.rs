@@ -1,5 +1,6 @@
 //! Receipts: the states of a message that its sender learns, and conversations without receipts.
 
+use sampan::OfflineMode;
 use sampan::model::{ConversationId, Event, Message, MessageState};
 
 use crate::place::{Device, Place};
@@ -120,4 +121,57 @@ async fn a_conversation_of_three_has_no_receipts() {
         .map(|it| it.state)
         .collect();
     assert_eq!(states, [MessageState::Sent]);
+}
+
+fn is_read(message: &Message) -> bool {
+    matches!(message.state, MessageState::Read { .. })
+}
+
+/// Waits until a conversation's newest line is this one; older history may be missing.
+async fn shows_last(device: &Device, conversation: &ConversationId, line: &str) {
+    device
+        .until(&format!("{line} as the newest line"), || async {
+            let lines = device.lines(conversation).await.ok()?;
+            (lines.last()? == line).then_some(())
+        })
+        .await;
+}
+
+/// S200: read receipts come from readers in the unread mode, which a fresh configuration has. This
+/// service also takes the marks of a reader in push mode. Receipts come when the reader marks the conversation read,
+/// and not when the message arrives.
+#[tokio::test]
+async fn a_reader_in_the_unread_mode_sends_read_receipts_and_one_in_push_mode_too() {
+    let place = Place::new().await;
+    assert_eq!(place.config("fresh").offline_mode, OfflineMode::Unread);
+    for (mode, reader) in [(OfflineMode::Unread, "ben"), (OfflineMode::Push, "cem")] {
+        let ann = place.online(&format!("{reader}'s friend"), "ann").await;
+        let talk = ann.talk_to(reader).await;
+        talk.send_text("missed".into(), None).await.unwrap();
+        let service_id = ann.service_id(&talk).await;
+        ann.has_sent_everything().await;
+        let mut config = place.config(reader);
+        config.offline_mode = mode;
+        let other = Device::open(config, reader).await;
+        other.go_online().await;
+        shows_last(&other, &service_id, "ann: missed").await;
+        talk.send_text("live".into(), None).await.unwrap();
+        shows_last(&other, &service_id, "ann: live").await;
+        let arrived = delivered(&ann, &service_id).await;
+        assert!(!arrived.iter().any(is_read), "{mode:?}: {arrived:?}");
+        let info = talk.info().await.unwrap();
+        let newest = arrived.last().map(|it| it.sent_at);
+        assert!(info.read_until < newest, "{mode:?}: {info:?}");
+
+        other.handle(&service_id).mark_read(None).await.unwrap();
+        ann.until("the read receipt", || async {
+            let messages = ann.messages(&service_id).await;
+            messages.iter().all(is_read).then_some(())
+        })
+        .await;
+        let info = talk.info().await.unwrap();
+        assert!(info.read_until >= newest, "{mode:?}: {info:?}");
+        let theirs = other.handle(&service_id).info().await.unwrap();
+        assert_eq!(theirs.unread.count, 0, "{mode:?}");
+    }
 }

@@ -57,7 +57,7 @@ async fn count(conversation: &Conversation) -> u64 {
     conversation.count_members().await.unwrap().0
 }
 
-/// S109, S110, S111, S112, S114, S116, S117, S118, S356: those inside hear, the others read on request and miss
+/// S109, S110, S111, S112, S114, S116, S117, S118, S356, S357: those inside hear, the others read on request and miss
 /// nothing; a client is inside one room at a time.
 #[tokio::test]
 async fn a_chat_room_is_entered_left_and_counted_and_another_one_takes_its_place() {

@@ -153,3 +153,26 @@ check('S212 clients in either mode get what they missed in one conversation', as
   await pushed.hears('missed');
   assert.deepEqual(counted.events.seen('message'), [], 'who counts is sent nothing');
 });
+
+for (const push of [false, true]) {
+  const mode = push ? 'push mode, at this service,' : 'unread mode';
+
+  check(`S199 S200 4.3.1 in ${mode} sends read receipts when it reads`, async () => {
+    const [alice, bob] = world.names('alice', 'bob');
+    const ann = await old(alice);
+    const conversation = await ann.startWith([bob]);
+    await ann.say(conversation, 'missed', { receipt: true });
+    const ben = await old(bob, { push });
+    if (push) await ben.hears('missed');
+    else await ben.events.next('unreadmessagescountupdate');
+    const delivered = new Promise(resolve => conversation.once('lastdeliveredatupdate', resolve));
+    const sent = await ann.say(conversation, 'live', { receipt: true });
+    await ben.hears('live');
+    await within(delivered, 'delivered');
+    assert.ok(!(+conversation.lastReadAt > 0), 'nothing was read yet');
+    const read = new Promise(resolve => conversation.once('lastreadatupdate', resolve));
+    await (await ben.find(conversation)).read();
+    await within(read, 'read');
+    assert.ok(conversation.lastReadAt >= sent.timestamp);
+  });
+}
