@@ -1,17 +1,17 @@
-//! The data of a client on this device, seen without opening it.
+//! The data of a client on this device, as the engine finds them without opening the store.
 
 use super::{ClientId, Count};
 
-/// The data of a client on this device, seen without opening it.
+/// The data of a client on this device, as the engine finds them without opening the store.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct Account {
-    /// The name of its folder under the store root: `Engine.wipe_account` takes it.
+    /// The name of the client's folder under the store root, for `Engine.wipe_account`.
     pub folder: String,
-    /// The client; none of an encrypted store, where the name is secret too.
+    /// The client; none for an encrypted store, whose client is secret.
     pub client: Option<ClientId>,
     /// True if the store is encrypted.
     pub is_encrypted: bool,
-    /// The bytes that the data take on the disk.
+    /// The size of the data on disk, in bytes.
     pub bytes: u64,
     /// How much unsent work there is, as signing out counts it: read marks are left out, and failed work is in. None
     /// where that can't be told: of an encrypted store that is not open, and of a damaged one.

@@ -1,29 +1,29 @@
-//! Changes of an attribute that go by its present value.
+//! Changes of an attribute relative to its present value.
 
 use serde_json::{Value, json};
 
 use super::Json;
 
-/// A change of an attribute that goes by the value that it has at the service. Such a change is not the same
-/// when it is made twice, so it is never queued and never repeated.
+/// A change of an attribute relative to its value at the service. Repeating such a change has another result,
+/// so the change is never queued and never repeated.
 #[derive(Clone, Debug, PartialEq, uniffi::Enum)]
 pub enum AttributeChange {
-    /// A number is added to the value; where there is none, to zero.
+    /// Adds a number to the value, or to zero if there is no value.
     Increment {
-        /// The number; a negative one is taken away.
+        /// The number; a negative number is subtracted.
         amount: i64,
     },
-    /// Values are put behind those of a list.
+    /// Appends values to a list.
     Append {
         /// The values.
         values: Vec<Json>,
     },
-    /// Values are put behind those of a list, as far as they are not in it.
+    /// Appends those of the values to a list that the list does not have.
     AppendMissing {
         /// The values.
         values: Vec<Json>,
     },
-    /// Values are taken out of a list, wherever they stand.
+    /// Removes values from a list, at every place.
     TakeOut {
         /// The values.
         values: Vec<Json>,
@@ -31,7 +31,7 @@ pub enum AttributeChange {
 }
 
 impl AttributeChange {
-    /// The change as the service wants it written (the protocol, section 5.6).
+    /// The change in the service's form (the protocol, section 5.6).
     #[must_use]
     pub fn operation(&self) -> Value {
         let all = |values: &[Json]| values.iter().map(Json::to_value).collect::<Value>();

@@ -6,40 +6,40 @@ use super::Json;
 
 /// The content of a message.
 ///
-/// The typed kinds travel as a JSON envelope with a type number (`docs/wire.md`); `Plain` is any
-/// other text and `Binary` any bytes. A kind that Sampan does not know arrives as `Custom`, whole.
+/// The typed kinds travel as a JSON envelope with a type number (`docs/wire.md`). `Plain` is any other text and
+/// `Binary` any bytes. A kind that Sampan does not know arrives as `Custom`, whole.
 #[derive(Clone, PartialEq, uniffi::Enum)]
 pub enum MessageContent {
-    /// Words.
+    /// A text.
     Text {
-        /// The words.
+        /// The text.
         text: String,
         /// The app's attributes and extra keys.
         details: Details,
     },
     /// A picture.
     Image {
-        /// Where its bytes are.
+        /// The picture's file.
         file: MediaFile,
-        /// Words beside it.
+        /// A caption.
         caption: Option<String>,
         /// The app's attributes and extra keys.
         details: Details,
     },
     /// A sound; its file states the duration.
     Audio {
-        /// Where its bytes are.
+        /// The sound's file.
         file: MediaFile,
-        /// Words beside it.
+        /// A caption.
         caption: Option<String>,
         /// The app's attributes and extra keys.
         details: Details,
     },
     /// A film; its file states the duration.
     Video {
-        /// Where its bytes are.
+        /// The film's file.
         file: MediaFile,
-        /// Words beside it.
+        /// A caption.
         caption: Option<String>,
         /// The app's attributes and extra keys.
         details: Details,
@@ -50,23 +50,23 @@ pub enum MessageContent {
         latitude: f64,
         /// Degrees east of Greenwich, -180 to 180.
         longitude: f64,
-        /// Words beside it.
+        /// A caption.
         caption: Option<String>,
         /// The app's attributes and extra keys.
         details: Details,
     },
     /// Any other file.
     File {
-        /// Where its bytes are.
+        /// The file.
         file: MediaFile,
-        /// Words beside it.
+        /// A caption.
         caption: Option<String>,
         /// The app's attributes and extra keys.
         details: Details,
     },
-    /// The sender took the message back.
+    /// The sender recalled the message.
     Recalled {
-        /// Words left in its place; usually none.
+        /// A text in place of the message; usually none.
         caption: Option<String>,
         /// The app's attributes and extra keys.
         details: Details,
@@ -90,7 +90,7 @@ pub enum MessageContent {
     },
 }
 
-/// The details of a content, borrowed as the content is: none of the kinds that have no place for them.
+/// The details of a content, borrowed as the content is; none for the kinds without details.
 macro_rules! details_of {
     ($content:expr) => {
         match $content {
@@ -107,7 +107,7 @@ macro_rules! details_of {
 }
 
 impl MessageContent {
-    /// Text with nothing attached: the commonest content.
+    /// A text with nothing attached: the commonest content.
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
         Self::Text {
@@ -160,7 +160,8 @@ impl MessageContent {
     ///
     /// # Errors
     ///
-    /// [`ContentFault::Latitude`] and [`ContentFault::Longitude`] for a number that is no place on Earth.
+    /// [`ContentFault::Latitude`] and [`ContentFault::Longitude`] for a number outside the range of a place on
+    /// Earth.
     pub fn location(latitude: f64, longitude: f64) -> Result<Self, ContentFault> {
         let location = Self::Location {
             latitude,
@@ -171,7 +172,7 @@ impl MessageContent {
         location.check().map(|()| location)
     }
 
-    /// A type of the app's own: its number, which is positive, and the keys of the envelope beside it.
+    /// A type of the app's own: its number, which is positive, and the envelope's other keys.
     ///
     /// # Errors
     ///
@@ -185,8 +186,8 @@ impl MessageContent {
         custom.check().map(|()| custom)
     }
 
-    /// The content with words beside it: a caption, or the words of a text. Custom, plain and binary content
-    /// has no caption and stays as it is.
+    /// The content with a caption; for a text, the content with this text. Custom, plain and binary content has
+    /// no caption and stays as it is.
     #[must_use]
     pub fn with_caption(mut self, words: impl Into<String>) -> Self {
         match &mut self {
@@ -211,7 +212,7 @@ impl MessageContent {
         self
     }
 
-    /// The app's attributes and extra keys; none of custom, plain and binary content.
+    /// The app's attributes and extra keys; none for custom, plain and binary content.
     #[must_use]
     pub const fn details(&self) -> Option<&Details> {
         details_of!(self)
@@ -222,7 +223,7 @@ impl MessageContent {
         details_of!(self)
     }
 
-    /// The file that the message points to: of pictures, sounds, films and files.
+    /// The file of a picture, sound, film or file.
     #[must_use]
     pub const fn media(&self) -> Option<&MediaFile> {
         match self {
@@ -234,7 +235,7 @@ impl MessageContent {
         }
     }
 
-    /// The same, to be changed.
+    /// The same file, to be changed.
     pub const fn media_mut(&mut self) -> Option<&mut MediaFile> {
         match self {
             Self::Image { file, .. }
@@ -245,7 +246,7 @@ impl MessageContent {
         }
     }
 
-    /// Checks that the content can be sent and means the same to everybody who reads it.
+    /// Checks that the content can be sent and that all readers read it alike.
     ///
     /// # Errors
     ///
@@ -270,13 +271,13 @@ impl MessageContent {
         }
     }
 
-    /// True if the sender took the message back.
+    /// True if the sender recalled the message.
     #[must_use]
     pub const fn is_recalled(&self) -> bool {
         matches!(self, Self::Recalled { .. })
     }
 
-    /// The words that a list of conversations would show: text, caption or plain text.
+    /// The text that a list of conversations shows: the text, the caption or the plain text.
     #[must_use]
     pub fn words(&self) -> Option<&str> {
         match self {
@@ -346,7 +347,7 @@ pub struct MediaFile {
     /// The file service's id; none for a file that exists only by its URL.
     #[uniffi(default)]
     pub object_id: Option<String>,
-    /// Where to download the bytes.
+    /// The URL of the bytes.
     pub url: String,
     /// The file's name.
     #[uniffi(default)]
@@ -357,25 +358,25 @@ pub struct MediaFile {
     /// The MIME type, such as `image/png`; other SDKs neither write nor show it.
     #[uniffi(default)]
     pub mime: Option<String>,
-    /// How many bytes it has.
+    /// The size in bytes.
     #[uniffi(default)]
     pub size: Option<u64>,
-    /// Pixels across, of a picture or film.
+    /// The width of a picture or film, in pixels.
     #[uniffi(default)]
     pub width: Option<u32>,
-    /// Pixels down, of a picture or film.
+    /// The height of a picture or film, in pixels.
     #[uniffi(default)]
     pub height: Option<u32>,
-    /// Seconds, of a sound or film.
+    /// The duration of a sound or film, in seconds.
     #[uniffi(default)]
     pub duration: Option<f64>,
-    /// Keys of the file that nobody here knows: a JSON object, kept as it came.
+    /// Unknown keys of the file: a JSON object, kept as it came.
     #[uniffi(default)]
     pub extra: Option<Json>,
 }
 
 impl MediaFile {
-    /// A file of which only the address is known.
+    /// A file with only a URL.
     #[must_use]
     pub fn at(url: impl Into<String>) -> Self {
         Self {
@@ -401,11 +402,11 @@ impl MediaFile {
     }
 }
 
-/// The most bytes of a file that every reader can count: JSON numbers are doubles to many of them.
+/// The most bytes of a file that every reader can count, because many readers hold JSON numbers as doubles.
 const SIZE_MAX: u64 = (1 << 53) - 1;
 
 fn check_place(latitude: f64, longitude: f64) -> Result<(), ContentFault> {
-    // No range contains a number that is none.
+    // NaN is in no range.
     if !(-90.0..=90.0).contains(&latitude) {
         return Err(ContentFault::Latitude);
     }
@@ -415,7 +416,7 @@ fn check_place(latitude: f64, longitude: f64) -> Result<(), ContentFault> {
     Ok(())
 }
 
-/// Why a content can't be sent.
+/// The reason why a content can't be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ContentFault {
@@ -440,19 +441,19 @@ pub enum ContentFault {
     /// The extra keys are JSON, but no object.
     #[error("extra: no JSON object")]
     Extra,
-    /// A custom type has the number 0, which means no type; of a new one also a negative number.
+    /// A custom type has the number 0, which means no type; for a new custom type also a negative number.
     #[error("kind: the numbers of an app's own types begin with 1")]
     Kind,
     /// The envelope of a custom type is JSON, but no object.
     #[error("envelope: no JSON object")]
     Envelope,
-    /// A recalled message is made by a recall, not sent.
+    /// A recalled message cannot be sent; `Conversation.recall` makes one.
     #[error("content: a recalled message is made by a recall")]
     Recalled,
 }
 
 impl fmt::Debug for MediaFile {
-    /// Shows whether there is a URL, never the URL: it may carry an access token.
+    /// Shows that there is a URL, never the URL itself: a URL may contain an access token.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MediaFile")
             .field("size", &self.size)

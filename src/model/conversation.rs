@@ -5,14 +5,14 @@ use super::{ClientId, CommitSeq, ConversationId, Json, Message, Timestamp, Unrea
 /// The kinds of conversation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
 pub enum ConversationKind {
-    /// Two to 500 members, kept history.
+    /// Two to 500 members, with history.
     #[default]
     Normal,
     /// A chat room ("transient" on the wire): no member list, no unread count, no receipts.
     ChatRoom,
-    /// A service account that members subscribe to ("system" on the wire).
+    /// A service account with subscribers ("system" on the wire).
     Service,
-    /// At most ten members, fixed, and gone after its time.
+    /// At most ten members, who do not change, and a limited life.
     Temporary,
 }
 
@@ -28,7 +28,7 @@ impl ConversationKind {
         }
     }
 
-    /// The kind of a number on the wire, if it is one.
+    /// The kind of a number on the wire; none for an unknown number.
     #[must_use]
     pub const fn from_number(number: i32) -> Option<Self> {
         match number {
@@ -40,8 +40,8 @@ impl ConversationKind {
         }
     }
 
-    /// True if the service keeps a list of its members. Where it keeps none, nobody has to be inside to
-    /// send and to read.
+    /// True if the service keeps a list of its members. In a conversation without such a list, a client may
+    /// send and read without being inside.
     #[must_use]
     pub const fn has_member_list(self) -> bool {
         matches!(self, Self::Normal | Self::Temporary)
@@ -54,82 +54,84 @@ impl ConversationKind {
     }
 }
 
-/// A conversation as it is known at one moment.
+/// A conversation as this device knew it at one commit.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct ConversationInfo {
-    /// Its id: the service's, or a local one while it exists on this device alone.
+    /// The service's id, or a local id while the conversation exists on this device alone.
     pub id: ConversationId,
     /// Its kind.
     pub kind: ConversationKind,
     /// Its name, shared by all members.
     pub name: Option<String>,
-    /// The creator; none until the service has told.
+    /// The creator; none until the service has told it.
     pub creator: Option<ClientId>,
     /// The members; empty for chat rooms.
     pub members: Vec<ClientId>,
     /// The app's own attributes: a JSON object.
     pub attributes: Option<Json>,
-    /// Columns beside the ones above: a JSON object, kept as it came.
+    /// Other columns: a JSON object, kept as it came.
     pub columns: Option<Json>,
     /// True if there is one such conversation per set of members.
     pub unique: bool,
-    /// True if this client asked not to be notified about it.
+    /// True if this client muted the conversation.
     pub muted: bool,
-    /// When the service made it; none while it exists on this device alone.
+    /// The time of its creation, by the service's clock; none while the conversation exists on this device
+    /// alone.
     pub created_at: Option<Timestamp>,
-    /// When it last changed, by the service's clock.
+    /// The time of its last change, by the service's clock.
     pub updated_at: Option<Timestamp>,
-    /// When its last message was sent, by the service's clock.
+    /// The time of its last message, by the service's clock.
     pub last_message_at: Option<Timestamp>,
-    /// The newest message this device knows, local echoes included.
+    /// The newest message on this device, local echoes included.
     pub last_message: Option<Message>,
-    /// Until when a temporary conversation lives, by the service's clock; none for every other kind, and until
-    /// the service has told.
+    /// The end of a temporary conversation's life, by the service's clock; none for every other kind, and until
+    /// the service has told it.
     pub expires_at: Option<Timestamp>,
     /// The unread messages.
     pub unread: Unread,
-    /// Until when others have received what this client sent.
+    /// The time up to which others have received this client's messages.
     pub delivered_until: Option<Timestamp>,
-    /// Until when others have read what this client sent.
+    /// The time up to which others have read this client's messages.
     pub read_until: Option<Timestamp>,
-    /// How far the service knows the conversation.
+    /// The state of the conversation at the service.
     pub state: ConversationState,
-    /// The commit of this device's store at which it was read: it shows every write that answered this number or a
-    /// smaller one. Zero in an event, which names its own commit, and in an answer of the service.
+    /// The commit of this device's store that was read. The value shows every write whose own commit number is
+    /// not greater. Zero in an event, which names its own commit, and in an answer of the service.
     pub seq: CommitSeq,
 }
 
 impl ConversationInfo {
-    /// The same, read at a commit.
+    /// The same conversation, with the commit at which it was read.
     #[must_use]
     pub fn as_of(self, seq: CommitSeq) -> Self {
         Self { seq, ..self }
     }
 
-    /// True if it is a group of the first generation: an ordinary conversation that somebody made, with members who
-    /// come and go.
+    /// True if it is a group of the first generation: an ordinary conversation that a client made, whose
+    /// members change.
     #[must_use]
     pub fn is_group(&self) -> bool {
         self.kind == ConversationKind::Normal && !self.unique && !self.id.is_of_peers()
     }
 }
 
-/// How far the service knows a conversation.
+/// The state of a conversation at the service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Enum)]
 pub enum ConversationState {
     /// The service has it.
     #[default]
     Live,
-    /// It was made offline and waits in the outbox; messages to it wait behind it.
+    /// The conversation was made offline, and its creation waits in the outbox; messages to it wait behind the
+    /// creation.
     Creating,
-    /// The service refused to make it.
+    /// The service refused to make the conversation.
     CreationFailed {
         /// The reason.
         failure: super::SendFailure,
     },
-    /// This client is not in it. An ordinary or temporary conversation: this client left or was removed, and
-    /// messages until then stay readable. A chat room: this client is outside. A service conversation:
-    /// this client is not subscribed.
+    /// This client is not in the conversation. In an ordinary or temporary conversation this client left or was
+    /// removed, and earlier messages stay readable. In a chat room this client is outside. In a service
+    /// conversation this client is not subscribed.
     Left,
 }
 

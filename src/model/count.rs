@@ -1,9 +1,9 @@
-//! How many: a number that is `Int` in Swift and Kotlin.
+//! A number that is `Int` in Swift and Kotlin.
 
 use std::cmp::Ordering;
 use std::fmt;
 
-/// How many there are of something.
+/// A number of things.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Count(pub u64);
 

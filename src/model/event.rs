@@ -1,4 +1,4 @@
-//! Events: everything that an observer can be told.
+//! Events: everything that Sampan tells observers.
 
 use super::{
     ClientId, CommitSeq, ConnectionFailure, ConnectionState, ConversationId, ConversationInfo,
@@ -8,7 +8,7 @@ use super::{
 
 use crate::StoreTrouble;
 
-/// One thing that happened. Events of one client come in the order of its commits.
+/// One event. Events of one client come in the order of its commits.
 #[derive(Clone, Debug, PartialEq, uniffi::Enum)]
 #[expect(
     clippy::large_enum_variant,
@@ -20,8 +20,8 @@ pub enum Event {
         /// The new state.
         state: ConnectionState,
     },
-    /// Connecting failed, or the connection broke; the state that follows tells when it is tried
-    /// again. `Engine.connection_failure` remembers it.
+    /// An attempt to connect failed, or the connection broke. The next state tells the time of the next try.
+    /// `Engine.connection_failure` keeps the reason.
     ConnectionFailed {
         /// The reason.
         failure: ConnectionFailure,
@@ -42,7 +42,7 @@ pub enum Event {
         /// The conversation as that commit left it.
         conversation: ConversationInfo,
     },
-    /// A conversation made offline now has the service's id; the old id keeps resolving.
+    /// A conversation made offline has got the service's id; the old id stays valid.
     ConversationIdAssigned {
         /// The client that the event is for.
         client: ClientId,
@@ -53,7 +53,7 @@ pub enum Event {
         /// The service's id.
         id: ConversationId,
     },
-    /// A conversation is gone from this device.
+    /// A conversation was removed from this device.
     ConversationRemoved {
         /// The client that the event is for.
         client: ClientId,
@@ -80,20 +80,20 @@ pub enum Event {
         /// The message as that commit left it.
         message: Message,
     },
-    /// A message is gone: an unsent one was discarded, or a stored one removed.
+    /// A message was removed: an unsent one was discarded, or a stored one was removed.
     MessageRemoved {
         /// The client that the event is for.
         client: ClientId,
         /// The commit that removed it.
         seq: CommitSeq,
-        /// The conversation it was in.
+        /// The conversation of the message.
         conversation: ConversationId,
-        /// Its id, if the service had given it one.
+        /// The message's id, if the service had given one.
         id: Option<MessageId>,
-        /// Its local id, if it was made on this device.
+        /// The message's local id, if this device made the message.
         local_id: Option<LocalId>,
     },
-    /// Something happened to the members of a conversation. The list of members shows it already.
+    /// The members of a conversation changed. The list of members shows the change already.
     MembersChanged {
         /// The client that the event is for.
         client: ClientId,
@@ -102,21 +102,21 @@ pub enum Event {
         /// The change: of which members, by whom and when.
         notice: MembersNotice,
     },
-    /// A transient message arrived; it is not kept.
+    /// A transient message arrived. The store does not keep it.
     TransientMessage {
         /// The receiver.
         client: ClientId,
         /// The message.
         message: Message,
     },
-    /// The service told of a client that is watched: at first when it confirms the watching, on each new
-    /// connection again, and whenever the client comes online or goes offline. Nothing of it is kept.
+    /// The service reported the presence of a watched client: after it confirms the watch, on each new
+    /// connection, and whenever the client goes online or offline. The store does not keep it.
     PresenceChanged {
-        /// The client that watches.
+        /// The watching client.
         client: ClientId,
-        /// The client that is watched.
+        /// The watched client.
         peer: ClientId,
-        /// The state now.
+        /// The new presence.
         presence: Presence,
     },
     /// The app itself sent an event: `Client.emit`. Nothing of it is kept, and nobody else hears it.
@@ -150,18 +150,18 @@ pub enum Event {
     StoreHealthChanged {
         /// The client of the store.
         client: ClientId,
-        /// The health now.
+        /// The new health.
         health: StoreHealth,
     },
-    /// The observer was too slow and missed events: read again what you show.
+    /// The observer was too slow and missed events: read the screens again.
     Lagged {
-        /// How many events it missed.
+        /// The number of missed events.
         missed: u64,
     },
 }
 
 impl Event {
-    /// The conversation that the event concerns, by the id of that time; none for an event of no single conversation.
+    /// The conversation of the event, by its id at that commit; none for an event of no single conversation.
     #[must_use]
     pub const fn conversation(&self) -> Option<&ConversationId> {
         match self {
@@ -210,11 +210,11 @@ impl Event {
     }
 }
 
-/// The sort of an event: a feed can be asked for some sorts alone.
+/// The kinds of events; a feed can be limited to some kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
 #[non_exhaustive]
 pub enum EventKind {
-    /// The connection changed, or could not be had.
+    /// The connection changed, or an attempt to connect failed.
     Connection,
     /// The client's session changed.
     Session,
@@ -222,19 +222,19 @@ pub enum EventKind {
     Conversation,
     /// A message is new on this device.
     MessageAdded,
-    /// A message changed, for whatever reason: receipts too.
+    /// A message changed, for any reason; receipts are included.
     MessageChanged,
     /// An own message was received or read by another member.
     Receipt,
-    /// A message is gone.
+    /// A message was removed.
     MessageRemoved,
-    /// Somebody came into a conversation, went, or has another role there.
+    /// A client joined or left a conversation, or got another role there.
     Members,
     /// A transient message arrived.
     TransientMessage,
-    /// Somebody came online or went offline.
+    /// A client went online or offline.
     Presence,
-    /// Unsent work is new, changed, or done.
+    /// An outbox entry is new, changed, or done.
     Outbox,
     /// The store stopped taking writes, or takes them again.
     StoreHealth,
@@ -273,16 +273,16 @@ impl EventKind {
     }
 }
 
-/// Whether a store takes writes.
+/// The ability of a store to take writes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Enum)]
 pub enum StoreHealth {
     /// The store takes writes.
     #[default]
     Good,
-    /// The store can only be read: the disk is full, the folder is not writable, or the device failed.
-    /// Sampan probes with growing pauses and goes on by itself when writing works again.
+    /// The store can only be read: the disk is full, the folder is not writable, or the device failed. Sampan
+    /// tests the disk with growing pauses, and writes again when writing works.
     ReadOnly {
-        /// The sort of trouble.
+        /// The kind of trouble.
         trouble: StoreTrouble,
         /// The words of the operating system.
         reason: String,

@@ -1,29 +1,29 @@
-//! Which messages of a conversation's history an app asks the service for.
+//! A question for messages of a conversation's history.
 
 use super::{MessageKey, Timestamp};
 
-/// Which messages of a conversation's history are asked for. Each field that is set narrows the choice.
+/// A question for messages of a conversation's history. Each field that is set narrows the selection.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct HistoryQuery {
-    /// Messages of this time and later.
+    /// Only messages of this time and later.
     #[uniffi(default)]
     pub since: Option<Timestamp>,
-    /// Messages of this time and earlier.
+    /// Only messages of this time and earlier.
     #[uniffi(default)]
     pub until: Option<Timestamp>,
-    /// Messages behind this one, in the direction in which the history is read: the next page begins behind the
-    /// last message of the page before.
+    /// Only messages behind this one, in the direction of reading: for the next page, give the last message of
+    /// the page before.
     #[uniffi(default)]
     pub behind: Option<MessageKey>,
-    /// Typed messages with this number: -1 text, -2 image, -3 audio, -4 video, -5 location, -6 file, -127
+    /// Only typed messages with this number: -1 text, -2 image, -3 audio, -4 video, -5 location, -6 file, -127
     /// recalled; an app's own type has a number of its own.
     #[uniffi(default)]
     pub content_type: Option<i32>,
-    /// True if the history is read from old to new. Otherwise from new to old: then the newest messages of the
-    /// choice are found. The messages of a page stand in order of time either way.
+    /// True to read from old to new; false to read from new to old, which finds the newest messages of the
+    /// selection. The messages of a page are in order of time in both cases.
     #[uniffi(default)]
     pub oldest_first: bool,
-    /// How many messages at most, 1 to 1000.
+    /// The most messages of an answer, 1 to 1000.
     #[uniffi(default = 20)]
     pub limit: u32,
 }

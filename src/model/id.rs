@@ -1,21 +1,21 @@
-//! The names of things: checked once, then trusted.
+//! Ids: each is checked when it is made, and trusted afterwards.
 
 use std::fmt;
 use std::sync::Arc;
 
 use super::Timestamp;
 
-/// A text that cannot be the id it was meant to be.
+/// A text that is not a valid id of its kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{kind} must be {min} to {max} characters long, got {actual}")]
 pub struct InvalidId {
-    /// Which id was meant.
+    /// The kind of id.
     pub kind: &'static str,
-    /// The fewest characters it may have.
+    /// The fewest characters of the kind.
     pub min: usize,
-    /// The most characters it may have.
+    /// The most characters of the kind.
     pub max: usize,
-    /// How many characters it had.
+    /// The characters of the text.
     pub actual: usize,
 }
 
@@ -91,7 +91,7 @@ text_id! {
 }
 
 text_id! {
-    /// A device tag: of the devices of one client that share a tag, one is signed in at a time.
+    /// A device tag. Of the devices of one client with the same tag, one is signed in at a time.
     DeviceTag, "a tag", 1..=64
 }
 
@@ -101,14 +101,14 @@ text_id! {
 }
 
 text_id! {
-    /// A message, as the service named it.
+    /// The service's id of a message.
     MessageId, "a message id", 1..=64
 }
 
 text_id! {
-    /// A message, as this device named it when it was enqueued; it is kept for ever.
+    /// The id that this device gave a message when it enqueued the message. It never changes.
     ///
-    /// It travels as the idempotency token of the send, so a retry never makes a second message.
+    /// The id travels as the idempotency token of the send, so a retry never makes a second message.
     LocalId, "a local id", 1..=64
 }
 
@@ -128,8 +128,8 @@ impl ConversationId {
         self.as_str().starts_with(Self::TEMPORARY_PREFIX)
     }
 
-    /// True if it has the form of the id of a conversation of peers, which follows from their ids: 32 lower-case
-    /// hexadecimal digits. Ids of all other conversations differ from it by their length or their prefix.
+    /// True if it has the form of the id of a conversation of peers, which is computed from their ids: 32
+    /// lower-case hexadecimal digits. Ids of all other conversations differ by their length or their prefix.
     #[must_use]
     pub fn is_of_peers(&self) -> bool {
         let mut digits = self.as_str().bytes();
@@ -137,7 +137,7 @@ impl ConversationId {
             && digits.all(|it| it.is_ascii_digit() || (b'a'..=b'f').contains(&it))
     }
 
-    /// True if this device made the id; the service does not know it.
+    /// True if this device made the id; the service does not know such an id.
     #[must_use]
     pub fn is_local(&self) -> bool {
         self.as_str().starts_with(Self::LOCAL_PREFIX)
@@ -148,14 +148,14 @@ impl DeviceTag {
     /// The reserved tag that means "no tag" (protocol.md, section 4.5).
     pub const DEFAULT: &'static str = "default";
 
-    /// True if this tag lets one device at most be signed in.
+    /// True if at most one device with this tag is signed in.
     #[must_use]
     pub fn is_exclusive(&self) -> bool {
         self.as_str() != Self::DEFAULT
     }
 }
 
-/// Where a message the service knows is found: the protocol always names all three.
+/// The place of a message at the service: the protocol always names all three.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Record)]
 pub struct MessageRef {
     /// The conversation the message is in.

@@ -1,13 +1,12 @@
 //! Dates as text: `2020-01-21T14:22:48.642Z`, always three fractional digits, always `Z`.
 //!
-//! The official C# SDK parses exactly this form, so nothing else is ever written, and nothing else
-//! is read.
+//! The official C# SDK parses exactly this form, so Sampan writes and reads no other form.
 
 use crate::model::Timestamp;
 
 const MILLIS_PER_DAY: i64 = 86_400_000;
 
-/// The first and the last moment that four digits of a year can say.
+/// The first and the last moment that a year of four digits can name.
 const RANGE: (i64, i64) = (-62_167_219_200_000, 253_402_300_799_999);
 
 /// Writes a time. One outside the years 0000 to 9999 is written as the nearest one inside.

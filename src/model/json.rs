@@ -1,8 +1,8 @@
-//! JSON as text: checked where it enters, carried as it is.
+//! JSON as text: checked when it enters, unchanged afterwards.
 //!
-//! Parsers differ over half of a surrogate pair, a number that no double holds, and depth. A text that one of them
-//! refuses would be seen by the sender and by nobody else. So an app's JSON is refused at the call unless every
-//! reader takes it ([`Json::parse`]), and the JSON of others is mended ([`Json::carried`]).
+//! Parsers differ over half of a surrogate pair, a number beyond a double, and depth. A text that one parser
+//! refuses would be visible to the sender alone. The call therefore refuses an app's JSON unless every reader
+//! accepts it ([`Json::parse`]). JSON of others is repaired ([`Json::carried`]).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,13 +10,13 @@ use std::fmt;
 /// How deep an app's JSON may nest: it travels inside envelopes, and readers take 127 levels at most.
 pub const JSON_DEPTH_MAX: usize = 64;
 
-/// JSON text that is known to parse; its meaning is the app's affair.
+/// JSON text that is known to parse. Only the app gives it a meaning.
 ///
-/// The model keeps JSON as text so that keys and digits that nobody here knows travel through unchanged.
+/// The model keeps JSON as text, so unknown keys and digits stay unchanged.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Json(String);
 
-/// A text that is not JSON, or JSON that not every reader takes.
+/// A text that is not JSON, or JSON that some readers refuse.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not JSON that everybody reads: {fault} at line {line}, column {column}")]
 pub struct InvalidJson {
@@ -32,22 +32,23 @@ pub struct InvalidJson {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum JsonFault {
-    /// It is not JSON.
+    /// The text is not JSON.
     #[error("the text breaks off or is malformed")]
     Malformed,
-    /// An escape of half a surrogate pair, such as a cut emoji leaves behind: it is no character.
+    /// The text has an escape of half a surrogate pair, for instance from a cut emoji. Half a pair is no
+    /// character.
     #[error("half of a surrogate pair stands alone")]
     HalfSurrogate,
     /// A number beyond the range of a double, such as `1e400`.
     #[error("a number is beyond every range")]
     NumberRange,
-    /// It nests deeper than [`JSON_DEPTH_MAX`].
+    /// The text nests deeper than [`JSON_DEPTH_MAX`].
     #[error("it nests deeper than {JSON_DEPTH_MAX} levels")]
     TooDeep,
 }
 
 impl Json {
-    /// Checks that `text` is one JSON value that every reader takes, and keeps it.
+    /// Checks that `text` is one JSON value that every reader accepts, and keeps the text.
     ///
     /// # Errors
     ///
@@ -70,8 +71,8 @@ impl Json {
         }
     }
 
-    /// Keeps JSON that came from elsewhere, such as another client or the store: half surrogates
-    /// become U+FFFD, everything else stays.
+    /// Keeps JSON from elsewhere, such as another client or the store. Half surrogates become U+FFFD;
+    /// everything else stays.
     ///
     /// # Errors
     ///
@@ -85,7 +86,7 @@ impl Json {
         })
     }
 
-    /// The JSON of a value already parsed; it cannot fail.
+    /// The JSON of a parsed value; it cannot fail.
     #[must_use]
     pub fn from_value(value: &serde_json::Value) -> Self {
         Self(value.to_string())
@@ -97,10 +98,10 @@ impl Json {
         &self.0
     }
 
-    /// The value that the text spells.
+    /// The value of the text.
     #[must_use]
     pub fn to_value(&self) -> serde_json::Value {
-        // An app's JSON always makes a tree; JSON of others that is too deep reads as null.
+        // An app's JSON always gives a tree; JSON of others that is too deep reads as null.
         serde_json::from_str(&self.0).unwrap_or(serde_json::Value::Null)
     }
 
@@ -110,8 +111,8 @@ impl Json {
         self.0.trim_start().starts_with('{')
     }
 
-    /// True if the text keeps its value in readers that hold numbers in 64 bits, nested at most so
-    /// deep: those of the service's columns.
+    /// True if readers that hold numbers in 64 bits, such as the service's columns, read the same value, and
+    /// the text nests at most `depth_max` levels deep.
     #[must_use]
     pub fn fits_columns(&self, depth_max: usize) -> bool {
         let found = Findings::of(&self.0);
@@ -119,7 +120,7 @@ impl Json {
     }
 }
 
-/// The text with U+FFFD in the place of each half of a surrogate pair that stands alone in it.
+/// The text with U+FFFD in place of each single half of a surrogate pair.
 #[must_use]
 pub fn without_halves(text: &str) -> Cow<'_, str> {
     let halves = Findings::of(text).halves;
@@ -162,7 +163,7 @@ impl InvalidJson {
 /// The bytes of an escape by number: a backslash, a `u` and four digits.
 const ESCAPE_BYTES: usize = 6;
 
-/// The parts of a text over which readers differ, found in one pass over any text. Places are in bytes.
+/// The parts of a text over which readers differ, found in one pass. Places are in bytes.
 #[derive(Debug, Default)]
 struct Findings {
     halves: Vec<usize>,
@@ -199,7 +200,7 @@ impl Findings {
         found
     }
 
-    /// Reads a string from behind its quote; gives the place behind its end.
+    /// Reads a string from behind its quote; answers the place behind its end.
     fn string(&mut self, bytes: &[u8], mut at: usize) -> usize {
         while let Some(byte) = bytes.get(at) {
             match byte {
@@ -246,7 +247,7 @@ impl Findings {
     }
 }
 
-/// The number of an escape that stands at a place.
+/// The number of the escape at a place.
 fn unit(bytes: &[u8], at: usize) -> Option<u16> {
     let escape = bytes.get(at..at.checked_add(ESCAPE_BYTES)?)?;
     let digits = escape.strip_prefix(b"\\u")?;

@@ -1,24 +1,24 @@
-//! The keys of what views show: the same for ever, so that a screen never takes one row for another.
+//! The keys of rows in views. A key never changes, so a screen never confuses two rows.
 //!
 //! | key | text | of |
 //! |---|---|---|
-//! | [`MessageKey`] | `l:<local id>` | a message that this device made: unsent, sent, edited and recalled alike |
+//! | [`MessageKey`] | `l:<local id>` | a message that this device made: unsent, sent, edited or recalled |
 //! | [`MessageKey`] | `m:<milliseconds>:<message id>` | any other message |
 //! | [`ItemKey`] | that of its message | a message in a timeline |
 //! | [`ItemKey`] | `g:<number>` | missing history, while one view lives |
 //! | [`ItemKey`] | `u` | the mark before the first unread message |
 //!
-//! To an app the texts are opaque. Keys of messages are the same after a restart.
+//! An app must not parse the texts. Keys of messages are the same after a restart.
 
 use std::fmt;
 
 use super::{LocalId, Message, MessageId, Timestamp};
 
-/// The key of a message, for ever.
+/// The key of a message; it never changes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageKey(Named);
 
-/// How a message is named for ever.
+/// The two forms of a message's permanent name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Named {
     /// By the id that this device gave it.
@@ -43,7 +43,8 @@ pub enum ItemKey {
     FirstUnread,
 }
 
-/// The key of a conversation in a client's store: the same before and after the service gave an id.
+/// The key of a conversation in a client's store. It stays the same when the service gives the conversation an
+/// id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConversationKey(pub u64);
 
@@ -68,7 +69,7 @@ impl MessageKey {
         Self(Named::Service { sent_at, id })
     }
 
-    /// The key of a message; none of one that has neither a local id nor the service's.
+    /// The key of a message; none for a message with neither a local id nor the service's.
     #[must_use]
     pub fn of(message: &Message) -> Option<Self> {
         if let Some(id) = &message.local_id {
@@ -99,7 +100,7 @@ impl MessageKey {
         let sent_at: i64 = millis.parse().map_err(|_| InvalidKey)?;
         let id = MessageId::new(id).map_err(|_| InvalidKey)?;
         let key = Self::service(Timestamp::from_millis(sent_at), id);
-        // One message has one text: `m:+1:a` and `m:01:a` are none.
+        // One message has one text, so `m:+1:a` and `m:01:a` are not valid.
         if key.to_string() == text {
             Ok(key)
         } else {
@@ -123,7 +124,7 @@ impl ItemKey {
     const GAP: &'static str = "g:";
     const FIRST_UNREAD: &'static str = "u";
 
-    /// The key of the message, if it is the key of one.
+    /// The key of the item's message, if the item is a message.
     #[must_use]
     pub const fn message(&self) -> Option<&MessageKey> {
         match self {

@@ -9,15 +9,16 @@ use super::{ConversationId, MessageId, MessageRef, Timestamp};
 
 const SCHEME: &str = "sampan:";
 
-/// A text that is no link to a message.
+/// A text that is not a link to a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a link to a message")]
 pub struct InvalidLink;
 
 #[uniffi::export]
 impl MessageRef {
-    /// A link to the message, such as `sampan:5f0c1d2e3a4b5c6d7e8f9a0b/1700000000123/aQ~3`: for the payload of a push, a
-    /// universal link, or a place that the app saves. No millisecond is lost. `parseMessageLink` reads it.
+    /// A link to the message, such as `sampan:5f0c1d2e3a4b5c6d7e8f9a0b/1700000000123/aQ~3`: for the payload of
+    /// a push, a universal link, or a place that the app saves. The link keeps the exact milliseconds.
+    /// `parseMessageLink` reads it.
     #[must_use]
     pub fn link(&self) -> String {
         let (conversation, id) = (
@@ -48,7 +49,7 @@ impl MessageRef {
             sent_at: Timestamp::from_millis(millis),
             id: MessageId::new(plain(id)?).map_err(|_| InvalidLink)?,
         };
-        // Of the ways to write a message, one is its link.
+        // Only one spelling of a message is its link.
         if found.link() == link {
             Ok(found)
         } else {

@@ -1,34 +1,36 @@
-//! Files to send: where their bytes are, and what stands beside them.
+//! Files to send: the source of their bytes, and the other parts of their messages.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use super::{Details, Json, Mentions, SendOptions};
 
-/// A file to send, and what stands beside it.
+/// A file to send, with the other parts of its message.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct NewMedia {
-    /// Where the bytes are.
+    /// The source of the bytes.
     pub source: MediaSource,
-    /// The kind of the message. None: what the bytes are, and `File` where that is not known.
+    /// The kind of the message. None: the kind that the bytes show, and `File` where they show none.
     #[uniffi(default)]
     pub kind: Option<MediaKind>,
     /// The file's name. None: the last part of the path or the URL.
     #[uniffi(default)]
     pub name: Option<String>,
-    /// The MIME type, such as `image/png`. None: what the bytes are, then what the name says.
+    /// The MIME type, such as `image/png`. None: the type that the bytes show, or else the type of the name's
+    /// ending.
     #[uniffi(default)]
     pub mime: Option<String>,
-    /// Pixels across, of a picture or film. None: what the bytes of a picture tell.
+    /// The width of a picture or film, in pixels. None: the width in the bytes of a picture.
     #[uniffi(default)]
     pub width: Option<u32>,
-    /// Pixels down. None: what the bytes of a picture tell.
+    /// The height in pixels. None: the height in the bytes of a picture.
     #[uniffi(default)]
     pub height: Option<u32>,
-    /// Seconds, of a sound or film. None: what the bytes tell, where the format is MP4, QuickTime, WAV, AMR or FLAC.
+    /// The duration of a sound or film, in seconds. None: the duration in the bytes, for MP4, QuickTime, WAV,
+    /// AMR and FLAC.
     #[uniffi(default)]
     pub duration: Option<f64>,
-    /// Words beside it.
+    /// A caption.
     #[uniffi(default)]
     pub caption: Option<String>,
     /// The app's attributes and extra keys of the message.
@@ -40,17 +42,18 @@ pub struct NewMedia {
     /// The push for members that are offline: a JSON object, or none for the service's default.
     #[uniffi(default)]
     pub push: Option<Json>,
-    /// How it is sent. A file is neither transient nor a will.
+    /// The options of the sending. A file can be neither transient nor a will.
     #[uniffi(default)]
     pub options: SendOptions,
-    /// True if the place where a picture or film was taken stays in it. Default: false, and it is erased from the
-    /// copy that is sent: EXIF and XMP of JPEG, PNG, WebP, HEIC and TIFF, and the boxes of MP4 and QuickTime.
+    /// True to keep the place where a picture or film was taken. Default: false; then the place is erased from
+    /// the sent copy: from EXIF and XMP of JPEG, PNG, WebP, HEIC and TIFF, and from the boxes of MP4 and
+    /// QuickTime.
     #[uniffi(default)]
     pub keeps_position: bool,
 }
 
 impl NewMedia {
-    /// A file with nothing beside it.
+    /// A file with no other parts.
     #[must_use]
     pub fn new(source: MediaSource) -> Self {
         Self {
@@ -71,7 +74,7 @@ impl NewMedia {
     }
 }
 
-/// Where the bytes of a file to send are.
+/// The source of a file's bytes.
 #[derive(Clone, PartialEq, Eq, uniffi::Enum)]
 pub enum MediaSource {
     /// In memory.
@@ -79,12 +82,13 @@ pub enum MediaSource {
         /// The bytes.
         data: Vec<u8>,
     },
-    /// In a file of this device. It is copied: the original may change or go once the call has returned.
+    /// A file on this device. The call copies it, so the original may change or be removed after the call has
+    /// returned.
     Path {
         /// The path.
         path: PathBuf,
     },
-    /// On the web already: nothing is uploaded, and the message names the URL.
+    /// A file on the web: nothing is uploaded, and the message names the URL.
     Url {
         /// The URL.
         url: String,

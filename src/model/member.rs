@@ -2,12 +2,12 @@
 
 use super::{ClientId, ConversationId, Timestamp};
 
-/// The role of a member, which tells what the member may do.
+/// The role of a member, which decides the member's rights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
 pub enum MemberRole {
-    /// Made the conversation. The owner may do everything, gives roles, and cannot be removed.
+    /// The creator of the conversation. The owner has every right, gives roles, and cannot be removed.
     Owner,
-    /// May remove, silence and block members that are neither owner nor manager.
+    /// A manager may remove, silence and block members that are neither owner nor manager.
     Manager,
     /// Every other member.
     #[default]
@@ -25,7 +25,7 @@ impl MemberRole {
         }
     }
 
-    /// The role of a name on the wire, if it is one.
+    /// The role of a name on the wire; none for an unknown name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         let all = [Self::Owner, Self::Manager, Self::Member];
@@ -36,41 +36,41 @@ impl MemberRole {
 /// The kinds of change of a conversation's members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
 pub enum MembersEvent {
-    /// This client was added by somebody else. `Joined` with this client among the members follows.
+    /// Another client added this client. `Joined` with this client among the members follows.
     Invited,
-    /// Members came in, by themselves or added.
+    /// Members joined or were added.
     Joined,
-    /// Members left by themselves or were removed. Of this client it is told only when it left by itself.
+    /// Members left or were removed. For this client the notice comes only when it left by itself.
     Left,
-    /// This client was removed by somebody else.
+    /// Another client removed this client.
     Removed,
-    /// Clients were blocked: they cannot come in.
+    /// Clients were blocked: they cannot join.
     Blocked,
-    /// Clients are blocked no more.
+    /// Clients are no longer blocked.
     Unblocked,
-    /// Members were silenced: they may read and not send.
+    /// Members were silenced: they can read and cannot send.
     Silenced,
-    /// Members are silenced no more.
+    /// Members are no longer silenced.
     Unsilenced,
     /// Members have another role.
     RoleChanged {
-        /// Their role from then on.
+        /// Their new role.
         role: MemberRole,
     },
 }
 
-/// A change of a conversation's members: of whom, by whom, and when.
+/// A change of a conversation's members, with its author and its time.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct MembersNotice {
     /// The conversation.
     pub conversation: ConversationId,
     /// The kind of change.
     pub event: MembersEvent,
-    /// The members whom it concerns.
+    /// The members that changed.
     pub members: Vec<ClientId>,
-    /// The client that made the change; none where this device learnt of it by comparing lists after an absence.
+    /// The author of the change; none where this device found the change by comparing lists after an absence.
     pub by: Option<ClientId>,
-    /// When, by the service's clock; none where the service does not say.
+    /// The time of the change, by the service's clock; none where the service does not tell it.
     pub at: Option<Timestamp>,
 }
 

@@ -1,41 +1,43 @@
-//! A message: its sender, content, place and time, and how far it got.
+//! A message: its sender, content, place and time, and its delivery.
 
 use super::{
     ClientId, ConversationId, LocalId, MessageContent, MessageId, MessageRef, Refusal, Timestamp,
     UploadFailure,
 };
 
-/// One message of a conversation, as this device's store has it: events carry it. A screen shows a `sampan::Message`.
+/// One message of a conversation, as this device's store has it. Events carry it; a screen shows a
+/// `sampan::Message`.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
 #[uniffi(name = "MessageRecord")]
 pub struct Message {
-    /// The conversation it is in.
+    /// The conversation of the message.
     pub conversation: ConversationId,
-    /// The service's id; none until the service has acknowledged it.
+    /// The service's id; none until the service has acknowledged the message.
     pub id: Option<MessageId>,
-    /// The id this device gave it when it was enqueued; kept for ever, none for others' messages.
+    /// The id that this device gave the message when it was enqueued. It never changes; none for others'
+    /// messages.
     pub local_id: Option<LocalId>,
     /// The sender.
     pub sender: ClientId,
-    /// The service's time; of an unsent message, this device's when it was enqueued.
+    /// The service's time. For an unsent message, this device's time of the enqueueing.
     pub sent_at: Timestamp,
     /// The content.
     pub content: MessageContent,
     /// The clients that are mentioned by name.
     pub mentions: Mentions,
-    /// How far it got.
+    /// The delivery of the message.
     pub state: MessageState,
-    /// When it was last edited or recalled, by the service's clock.
+    /// The time of the last edit or recall, by the service's clock.
     pub edited_at: Option<Timestamp>,
-    /// True if it was for those online only; such a message is not kept.
+    /// True if the message was only for clients that were online; no store keeps such a message.
     pub transient: bool,
-    /// An edit or a recall by this device that the service has not acknowledged: while it waits,
-    /// `content` shows its effect; once it failed for good, `content` is what it was before.
+    /// An edit or a recall by this device that the service has not acknowledged. While it waits, `content`
+    /// shows its effect; after it failed for good, `content` is the old content again.
     pub change: Option<PendingChange>,
 }
 
 impl Message {
-    /// Where the service finds this message; none while it is unsent.
+    /// The place of the message at the service; none while the message is unsent.
     #[must_use]
     pub fn reference(&self) -> Option<MessageRef> {
         let id = self.id.clone()?;
@@ -47,26 +49,26 @@ impl Message {
     }
 }
 
-/// How far a message got. Others' messages are always `Sent`.
+/// The delivery of a message. Others' messages are always `Sent`.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
 pub enum MessageState {
-    /// In the outbox: durable on this device, not acknowledged by the service yet.
+    /// In the outbox: durable on this device, not yet acknowledged by the service.
     Pending,
-    /// The service has it.
+    /// The service has the message.
     Sent,
-    /// Another member's device has it.
+    /// The device of another member has the message.
     Delivered {
-        /// When, by the service's clock; where the service told only how far the conversation got,
-        /// the message's own time.
+        /// The time, by the service's clock. Where the service told only a mark of the conversation, the
+        /// message's own time.
         at: Timestamp,
     },
-    /// Another member has read it.
+    /// Another member has read the message.
     Read {
-        /// When, by the service's clock; where the service told only how far the conversation got,
-        /// the message's own time.
+        /// The time, by the service's clock. Where the service told only a mark of the conversation, the
+        /// message's own time.
         at: Timestamp,
     },
-    /// It failed for good; it stays in the outbox until the app retries or discards it.
+    /// The message failed for good. It stays in the outbox until the app retries or discards it.
     Failed {
         /// The reason.
         failure: SendFailure,
@@ -86,50 +88,50 @@ impl MessageState {
 pub enum PendingChange {
     /// New content.
     Edit {
-        /// Why it failed for good; none while it waits. `Conversation.retry` tries it again,
-        /// `Conversation.discard` gives it up.
+        /// The reason of its failure for good; none while it waits. `Conversation.retry` tries it again,
+        /// `Conversation.discard` discards it.
         failure: Option<SendFailure>,
     },
-    /// The message is taken back.
+    /// A recall of the message.
     Recall {
-        /// Why it failed for good; none while it waits. `Conversation.retry` tries it again,
-        /// `Conversation.discard` gives it up.
+        /// The reason of its failure for good; none while it waits. `Conversation.retry` tries it again,
+        /// `Conversation.discard` discards it.
         failure: Option<SendFailure>,
     },
 }
 
-/// Why an outbox entry failed for good.
+/// The reason why an outbox entry failed for good.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
 pub enum SendFailure {
-    /// The service refused it; the codes are in `docs/wire.md`.
+    /// The service refused the entry; `docs/wire.md` lists the codes.
     Refused {
-        /// The sort of refusal.
+        /// The kind of refusal.
         refusal: Refusal,
-        /// The service's number.
+        /// The service's code.
         code: i32,
-        /// The service's name of the number, or the app's hook's words.
+        /// The service's name of the code, or the text of the app's hook.
         reason: String,
     },
-    /// It was tried as often as allowed on a live link without an answer.
+    /// The entry used all its tries on a live link without an answer.
     TriesExhausted {
-        /// How often it was tried.
+        /// The number of tries.
         tries: u32,
     },
     /// The message may or may not have arrived, and the service no longer knows its token.
     Ambiguous,
-    /// The service did it for some members and refused others. The entry holds the refused ones: to
-    /// retry it tries those again.
+    /// The service accepted some members and refused others. The entry holds the refused ones; a retry tries
+    /// those again.
     MembersRefused {
         /// The refused members, each with the reason.
         refused: Vec<RefusedMember>,
     },
-    /// Its file could not be uploaded; the message was never sent.
+    /// The message's file could not be uploaded; the message was never sent.
     NotUploaded {
         /// The reason.
         failure: UploadFailure,
     },
-    /// It can't be sent as it is, such as one larger than a frame. Of a message that the app itself kept as failed
-    /// (`Conversation.keep_failed`), the reason is the app's.
+    /// The message can't be sent as it is, for instance because it is larger than a frame. For a message of
+    /// `Conversation.keep_failed`, the reason is the app's.
     Unsendable {
         /// The fault.
         reason: String,
@@ -141,14 +143,14 @@ pub enum SendFailure {
 pub struct RefusedMember {
     /// The member.
     pub client: ClientId,
-    /// The service's number.
+    /// The service's code.
     pub code: i32,
-    /// The service's name of the number.
+    /// The service's name of the code.
     pub reason: String,
 }
 
 impl SendFailure {
-    /// A refusal of the service, with its number and the number's name.
+    /// A refusal of the service, with its code and the code's name.
     #[must_use]
     pub fn refused(code: i32, reason: impl Into<String>) -> Self {
         Self::Refused {
@@ -159,25 +161,25 @@ impl SendFailure {
     }
 }
 
-/// The clients that a message calls by name.
+/// The clients that a message mentions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Record)]
 pub struct Mentions {
-    /// Everybody.
+    /// True if all members are mentioned.
     #[uniffi(default)]
     pub all: bool,
-    /// The clients of a list.
+    /// The clients that are mentioned by name.
     #[uniffi(default)]
     pub clients: Vec<ClientId>,
 }
 
 impl Mentions {
-    /// True if `client` is called.
+    /// True if `client` is mentioned.
     #[must_use]
     pub fn include(&self, client: &ClientId) -> bool {
         self.all || self.clients.contains(client)
     }
 
-    /// True if nobody is called.
+    /// True if no client is mentioned.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         !self.all && self.clients.is_empty()

@@ -5,7 +5,7 @@ use std::fmt;
 use super::{ClientId, ConversationId};
 use crate::Secret;
 
-/// An operation that is to be signed; the service's documentation tells how.
+/// An operation that needs a signature; `docs/wire.md` has the text to sign.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
 pub enum SigningRequest {
     /// Signing in.
@@ -17,7 +17,7 @@ pub enum SigningRequest {
     StartConversation {
         /// The client that makes the conversation.
         client: ClientId,
-        /// Its members, as they are sent.
+        /// The members of the new conversation, as they are sent.
         members: Vec<ClientId>,
     },
     /// Adding members.
@@ -56,13 +56,12 @@ pub enum SigningRequest {
         /// The clients.
         members: Vec<ClientId>,
     },
-    /// Watching clients: being told when they come online and go offline. The signature is that of a session of the
+    /// Watching clients, to hear when they go online and offline. The signature is that of a session of the
     /// first generation: see `docs/wire.md`.
     Watch {
         /// The client that watches.
         client: ClientId,
-        /// The clients to watch. `OperationSignature.allowed` names those of them who may be watched, where these are
-        /// not all.
+        /// The clients to watch. If only some of them may be watched, `OperationSignature.allowed` names these.
         peers: Vec<ClientId>,
     },
 }
@@ -72,13 +71,13 @@ pub enum SigningRequest {
 pub struct OperationSignature {
     /// The signature: lower-case hexadecimal digits.
     pub signature: Secret,
-    /// The time that was signed, in milliseconds since the Unix epoch. The first generation signs seconds; the
-    /// service takes both.
+    /// The signed time, in milliseconds since the Unix epoch. The first generation signs seconds; the service
+    /// accepts both.
     pub timestamp: i64,
-    /// The nonce that was signed.
+    /// The signed nonce.
     pub nonce: String,
-    /// Of a request to watch: the clients that were signed, in any order. None for all that were asked for. Every
-    /// other operation ignores it.
+    /// For a request to watch: the signed clients, in any order; none for all requested clients. Every other
+    /// operation ignores it.
     #[uniffi(default)]
     pub allowed: Option<Vec<ClientId>>,
 }

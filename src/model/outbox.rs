@@ -2,37 +2,37 @@
 
 use super::{ConversationId, LocalId, Refusal, SendFailure, Timestamp};
 
-/// One unsent piece of work.
+/// One piece of unsent work.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct OutboxEntry {
-    /// Its place in the order of enqueueing; unique in a client's store.
+    /// The entry's place in the order of enqueueing; unique in a client's store.
     pub id: OutboxEntryId,
-    /// The conversation it belongs to.
+    /// The conversation of the work.
     pub conversation: ConversationId,
     /// The kind of work.
     pub kind: OutboxKind,
-    /// The local id of the message it makes, if it makes one.
+    /// The local id of the entry's message; none if the entry makes no message.
     pub local_id: Option<LocalId>,
-    /// When it was enqueued, by this device's clock.
+    /// The time of the enqueueing, by this device's clock.
     pub enqueued_at: Timestamp,
-    /// How often it was sent, or refused before it left.
+    /// The number of times that the entry was sent, or refused before it left.
     pub tries: u32,
-    /// Where it stands.
+    /// The state of the entry.
     pub state: OutboxState,
 }
 
-/// A refusal of the service for the time being.
+/// A refusal of the service that will pass.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct ServiceRefusal {
-    /// The sort of refusal.
+    /// The kind of refusal.
     pub refusal: Refusal,
-    /// The service's number, listed in `docs/wire.md`.
+    /// The service's code, listed in `docs/wire.md`.
     pub code: i32,
-    /// The service's name of the number.
+    /// The service's name of the code.
     pub reason: String,
 }
 
-/// The number of an outbox entry: numbers grow in the order of enqueueing and are never used again.
+/// The number of an outbox entry. Numbers grow in the order of enqueueing and are never used again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OutboxEntryId(pub u64);
 
@@ -43,9 +43,9 @@ pub enum OutboxKind {
     Create,
     /// Sends a message.
     Send,
-    /// Changes what a message says.
+    /// Edits a message.
     Edit,
-    /// Takes a message back.
+    /// Recalls a message.
     Recall,
     /// Marks a conversation read.
     Read,
@@ -63,11 +63,11 @@ pub enum OutboxKind {
     AddMembers,
     /// Removes members from a conversation.
     RemoveMembers,
-    /// Blocks clients: they are removed and cannot come in.
+    /// Blocks clients: they are removed and cannot join.
     Block,
     /// Unblocks clients.
     Unblock,
-    /// Silences members: they may read and not send.
+    /// Silences members: they can read and cannot send.
     Silence,
     /// Lets silenced members send again.
     Unsilence,
@@ -75,14 +75,15 @@ pub enum OutboxKind {
     SetRole,
 }
 
-/// Where an outbox entry stands.
+/// The state of an outbox entry.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
 pub enum OutboxState {
-    /// Waits for its turn.
+    /// The entry waits for its turn.
     Queued,
-    /// Sent, and not answered yet.
+    /// The entry was sent and is not answered yet.
     InFlight,
-    /// Failed for good: it waits for the app to retry or discard it and blocks nothing.
+    /// The entry failed for good. It waits for the app to retry or discard it, and other entries do not wait
+    /// for it.
     Failed {
         /// The reason.
         failure: SendFailure,

@@ -11,7 +11,7 @@ use super::{
 /// A conversation to make.
 #[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Record)]
 pub struct NewConversation {
-    /// Its kind. `Service` conversations are made by the app's server alone.
+    /// Its kind. Only the app's server makes `Service` conversations.
     pub kind: ConversationKind,
     /// The members besides the client that makes the conversation; empty for chat rooms.
     #[uniffi(default)]
@@ -22,27 +22,27 @@ pub struct NewConversation {
     /// The app's own attributes: a JSON object.
     #[uniffi(default)]
     pub attributes: Option<Json>,
-    /// Whether an existing conversation with the same members will do.
+    /// The choice between an existing conversation with the same members and a new one.
     pub uniqueness: Uniqueness,
-    /// How long a temporary conversation shall live; none for the service's default.
+    /// The life of a temporary conversation; none for the service's default.
     #[uniffi(default)]
     pub lifetime: Option<Duration>,
 }
 
-/// Whether an existing conversation with the same members will do.
+/// The choice between an existing conversation with the same members and a new one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
 pub enum Uniqueness {
-    /// One conversation per set of members: the existing one is returned, as it is.
+    /// One conversation per set of members: the call answers the existing one, unchanged.
     #[default]
     Unique,
     /// A new one every time.
     Separate,
 }
 
-/// A message that an app got by another way than the engine, such as from a push.
+/// A message that an app got in another way than from the engine, such as from a push.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct ForeignMessage {
-    /// The conversation that it is in; this device must know it.
+    /// The conversation of the message; this device must have it.
     pub conversation: ConversationId,
     /// The service's id of the message.
     pub id: MessageId,
@@ -57,13 +57,13 @@ pub struct ForeignMessage {
     pub mentions: Mentions,
 }
 
-/// The outcome of giving up a message.
+/// The outcome of discarding a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
 pub enum Discarded {
-    /// It never left this device, or the service refused it: nobody else has seen it or will.
+    /// The message never left this device, or the service refused it: no other client has it or will get it.
     NeverSent,
-    /// It was sent, and others may have it. One that had failed is gone from this device; one that is
-    /// still on its way stays, and `Conversation.recall` takes it back.
+    /// The message was sent, and others may have it. A failed message is gone from this device. A message that
+    /// is still on its way stays, and `Conversation.recall` recalls it.
     WasOnItsWay,
 }
 
@@ -72,8 +72,9 @@ pub enum Discarded {
 pub struct NewMessage {
     /// The content.
     pub content: MessageContent,
-    /// The message that it answers: one of the same conversation that this device holds, sent or not. The content
-    /// must be of a kind with attributes: the reply is one of them (`docs/wire.md`). None for a message of its own.
+    /// The message that this one answers: a message of the same conversation on this device, sent or not. The
+    /// content must be of a kind with attributes, because the reply is an attribute (`docs/wire.md`). None for
+    /// a message that answers no other.
     #[uniffi(default)]
     pub reply_to: Option<MessageKey>,
     /// The clients that are mentioned by name.
@@ -82,60 +83,60 @@ pub struct NewMessage {
     /// The push for members that are offline: a JSON object, or none for the service's default.
     #[uniffi(default)]
     pub push: Option<Json>,
-    /// How it is sent.
+    /// The options of the sending.
     #[uniffi(default)]
     pub options: SendOptions,
 }
 
-/// How a message is sent.
+/// The options of a sending.
 #[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Record)]
 pub struct SendOptions {
-    /// Only for members who are online now: the service does not keep it, and it is in no timeline. Without
-    /// `queued` the call fails with `NotConnected` where there is no open session, and returns when the service has
-    /// taken the message. Default: false.
+    /// True for members who are online now only: the service does not keep the message, and no timeline shows
+    /// it. Without `queued` the call fails with `NotConnected` where there is no open session, and returns when
+    /// the service has accepted the message. Default: false.
     #[uniffi(default)]
     pub transient: bool,
-    /// A transient message too waits in the outbox until the service has taken it: the call returns when that is
-    /// durable. A lost acknowledgement has it sent again, so it may come twice. Other messages always wait.
-    /// Default: false.
+    /// True to let a transient message wait in the outbox until the service has accepted it: the call returns
+    /// when the entry is durable. After a lost acknowledgement the message is sent again, so it may arrive
+    /// twice. Other messages always wait. Default: false.
     #[uniffi(default)]
     pub queued: bool,
-    /// Whether the service tells when it was delivered, and when it was read. None: it is asked in conversations of
-    /// two, where the service answers. A transient message and a will have no receipt: `true` is refused
-    /// there.
+    /// True to ask the service for the times of delivery and reading. None: the engine asks in conversations of
+    /// two, where the service answers. A transient message and a will have no receipt: `true` is refused there.
     #[uniffi(default)]
     pub receipt: Option<bool>,
-    /// Not to be sent now: the service sends the message when this client disappears without signing out. A client
-    /// has one will: a later one takes its place, in whichever conversation. The will is durable when the call
-    /// returns, is in no timeline, and is set again with each new connection until the process ends. Default: false.
+    /// True for a will: the service sends the message when this client disappears without signing out. A client
+    /// has one will over all conversations; a later one replaces it. The will is durable when the call returns.
+    /// It is in no timeline, and the engine sets it again with each new connection until the process ends.
+    /// Default: false.
     #[uniffi(default)]
     pub will: bool,
-    /// How urgent it is, in a chat room or as a transient message; elsewhere the service ignores it. None
-    /// for the service's default.
+    /// The priority in a chat room or of a transient message; elsewhere the service ignores it. None for the
+    /// service's default.
     #[uniffi(default)]
     pub priority: Option<Priority>,
-    /// The app's own id of the message, at most 64 characters. The same id again sends nothing: the call returns
-    /// the message that there is. So a call that is repeated after a crash sends once. None for a new id.
+    /// The app's own id of the message, at most 64 characters. A second call with the same id sends nothing and
+    /// answers the existing message, so an app may repeat a call after a crash. None for a new id.
     #[uniffi(default)]
     pub local_id: Option<LocalId>,
 }
 
 impl SendOptions {
-    /// True if it is sent within the call, or not at all.
+    /// True if the message is sent within the call or fails with it.
     #[must_use]
     pub const fn is_sent_now(&self) -> bool {
         self.transient && !self.queued
     }
 }
 
-/// How urgent a message is.
+/// The priority of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
 pub enum Priority {
-    /// It is delivered before others.
+    /// The service delivers it before others.
     High,
-    /// It is delivered as usual.
+    /// The service delivers it as usual.
     Normal,
-    /// It is dropped first where a chat room has more messages than it can deliver.
+    /// The service drops it first where a chat room has more messages than it can deliver.
     Low,
 }
 
@@ -150,7 +151,7 @@ impl Priority {
         }
     }
 
-    /// The priority of a number on the wire, if it is one.
+    /// The priority of a number on the wire; none for an unknown number.
     #[must_use]
     pub const fn from_number(number: i32) -> Option<Self> {
         match number {
@@ -163,7 +164,7 @@ impl Priority {
 }
 
 impl NewMessage {
-    /// A message that calls nobody and is pushed as usual.
+    /// A message that mentions no client and has the usual push.
     #[must_use]
     pub fn new(content: MessageContent) -> Self {
         Self {
@@ -175,7 +176,7 @@ impl NewMessage {
         }
     }
 
-    /// Words with nothing attached: the commonest message.
+    /// A text with nothing attached: the commonest message.
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
         Self::new(MessageContent::text(text))
@@ -191,16 +192,16 @@ impl NewMessage {
     }
 }
 
-/// A message that somebody began to write in a conversation. A draft stays on this device.
+/// A message that the user began to write in a conversation. A draft stays on this device.
 #[derive(Clone, Default, PartialEq, Eq, uniffi::Record)]
 pub struct Draft {
-    /// The words so far.
+    /// The text so far.
     #[uniffi(default)]
     pub text: String,
-    /// The message that it answers.
+    /// The message that the draft answers.
     #[uniffi(default)]
     pub reply_to: Option<MessageKey>,
-    /// The message that it is a new version of.
+    /// The message that the draft edits.
     #[uniffi(default)]
     pub edits: Option<MessageKey>,
     /// The clients that are mentioned by name.
@@ -212,7 +213,7 @@ impl Draft {
     /// The most bytes of a draft's text.
     pub const TEXT_MAX: usize = 64 * 1024;
 
-    /// Words with nothing attached.
+    /// A text with nothing attached.
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
         Self {
@@ -221,7 +222,7 @@ impl Draft {
         }
     }
 
-    /// True if there is nothing in it.
+    /// True if the draft is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

@@ -1,8 +1,8 @@
-//! Messages as plug-ins are given them.
+//! Messages, as plug-ins get them.
 
 use super::{ClientId, ConversationId, MessageContent};
 
-/// A message of another client as it was read, for a plug-in that may change its content.
+/// A parsed message of another client, for a plug-in that may change its content.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct ParsedMessage {
     /// The conversation, where the service named it.

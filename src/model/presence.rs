@@ -1,27 +1,27 @@
-//! Whether other clients are online.
+//! The presence of other clients.
 
 use super::ClientId;
 
-/// The presence of a client that is watched, as far as it is known.
+/// The known presence of a watched client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
 pub enum Presence {
-    /// The service has not told yet on this connection: it is not asked yet, or there is no session.
+    /// The service has not told it yet on this connection, or there is no session.
     #[default]
     Unknown,
-    /// It is signed in on at least one device.
+    /// The client is signed in on at least one device.
     Online,
-    /// It is signed in nowhere.
+    /// The client is signed in on no device.
     Offline,
-    /// This client may not watch it: the app's server left it out of what it signed, or the service refused the
-    /// signature.
+    /// This client may not watch that client: the app's server left it out of the signed clients, or the
+    /// service refused the signature.
     NotAllowed,
 }
 
-/// A client that is watched.
+/// A watched client.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct WatchedClient {
-    /// The client that is watched.
+    /// The watched client.
     pub client: ClientId,
-    /// Whether it is online.
+    /// The client's presence.
     pub presence: Presence,
 }

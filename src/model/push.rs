@@ -1,4 +1,4 @@
-//! Pushes: their payloads, read without asking anybody.
+//! Pushes: the reading of their payloads, without a request.
 
 use std::fmt;
 
@@ -6,27 +6,28 @@ use serde_json::{Map, Value};
 
 use super::{ClientId, ConversationId, Count, Json, MessageId, Timestamp};
 
-/// The keys under which a payload may name each thing; the first that is there wins. The service's template fills in
-/// `${convId}`, `${fromClientId}` and `${timestamp}`; their own names come first. Values below `sampan` go before
-/// all.
+/// The keys under which a payload may name each value; the first present key wins. The service's template fills
+/// in `${convId}`, `${fromClientId}` and `${timestamp}`, so these names come first. Values below `sampan` have
+/// precedence.
 const CONVERSATION: [&str; 4] = ["convId", "conversationId", "conversation", "cid"];
 const SENDER: [&str; 4] = ["fromClientId", "from", "peerId", "sender"];
 const TIME: [&str; 2] = ["timestamp", "sentAt"];
 const MESSAGE: [&str; 4] = ["messageId", "msgId", "mid", "message"];
 const ACCOUNT: [&str; 3] = ["toClientId", "clientId", "account"];
 
-/// The key under which `sampan-service` says what a push is about.
+/// The key under which `sampan-service` describes the message of a push.
 const ABOUT: &str = "sampan";
 
 /// The most characters of words in a hint.
 const WORDS_MAX: usize = 1000;
 
-/// A device that can be pushed to.
+/// A device that gets pushes.
 #[derive(Clone, PartialEq, Eq, uniffi::Record)]
 pub struct PushDevice {
-    /// The platform whose service pushes to it.
+    /// The platform whose push service delivers to the device.
     pub platform: PushPlatform,
-    /// That service's name of the device: the device token of APNs in hexadecimal, or the registration token of FCM.
+    /// The device's name at that push service: the device token of APNs in hexadecimal, or the registration
+    /// token of FCM.
     pub token: String,
     /// The topic of APNs: the app's bundle id.
     #[uniffi(default)]
@@ -40,13 +41,13 @@ pub struct PushDevice {
     /// The vendor of an Android device that has a push service of its own.
     #[uniffi(default)]
     pub vendor: Option<String>,
-    /// The number on the app's icon now: pushes that ask for one more count from there.
+    /// The number on the app's icon now; pushes that increment it count from there.
     #[uniffi(default)]
     pub badge: Option<Count>,
 }
 
 impl PushDevice {
-    /// A device of which nothing else is said.
+    /// A device with a platform and a token only.
     #[must_use]
     pub fn new(platform: PushPlatform, token: impl Into<String>) -> Self {
         Self {
@@ -70,7 +71,7 @@ impl fmt::Debug for PushDevice {
     }
 }
 
-/// The platforms whose services push to devices.
+/// The platforms with push services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
 pub enum PushPlatform {
     /// Apple's.
@@ -79,10 +80,10 @@ pub enum PushPlatform {
     Android,
 }
 
-/// The facts that a push tells.
+/// The facts in a push.
 #[derive(Clone, PartialEq, Eq, uniffi::Record)]
 pub struct PushHint {
-    /// The client that the push is for, where the payload names it.
+    /// The client that gets the push, where the payload names it.
     pub account: Option<ClientId>,
     /// The conversation.
     pub conversation: ConversationId,
@@ -90,13 +91,13 @@ pub struct PushHint {
     pub message: Option<MessageId>,
     /// The sender.
     pub sender: Option<ClientId>,
-    /// When, by the service's clock.
+    /// The time of the message, by the service's clock.
     pub sent_at: Option<Timestamp>,
-    /// The title that the payload carries for the screen.
+    /// The title for the screen.
     pub title: Option<String>,
-    /// The words that it carries for the screen, at most 1000 characters.
+    /// The text for the screen, at most 1000 characters.
     pub words: Option<String>,
-    /// The number that it wants on the app's icon; none where it has none, or asks for one more.
+    /// The number for the app's icon; none where the payload has none, or asks for an increment.
     pub badge: Option<Count>,
 }
 
@@ -111,7 +112,7 @@ impl fmt::Debug for PushHint {
 }
 
 impl PushHint {
-    /// Reads a payload; none for one that names no conversation.
+    /// Reads a payload; none for a payload that names no conversation.
     #[must_use]
     pub fn read(payload: &Json) -> Option<Self> {
         let Value::Object(all) = payload.to_value() else {
@@ -119,7 +120,7 @@ impl PushHint {
         };
         let empty = Map::new();
         let inner = |key: &str| all.get(key).and_then(Value::as_object).unwrap_or(&empty);
-        // FCM puts an app's own keys below `data`, APNs what is for the screen below `aps`.
+        // FCM puts an app's own keys below `data`; APNs puts the texts for the screen below `aps`.
         let (aps, data) = (inner("aps"), inner("data"));
         let about = all
             .get(ABOUT)
@@ -160,7 +161,7 @@ impl PushHint {
     }
 }
 
-/// An object, or one in a text: FCM carries nothing but texts.
+/// An object, or an object in a text, because FCM delivers only texts.
 fn object(value: &Value) -> Option<Map<String, Value>> {
     match value {
         Value::Object(object) => Some(object.clone()),
@@ -169,7 +170,7 @@ fn object(value: &Value) -> Option<Map<String, Value>> {
     }
 }
 
-/// A text, or a number as one: templates may put either.
+/// A text, or a number as a text, because templates may give either.
 fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if !text.is_empty() => Some(text.clone()),

@@ -5,10 +5,10 @@ use super::Timestamp;
 /// The messages of one conversation that a client has not read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Record)]
 pub struct Unread {
-    /// How many messages: own, transient and recalled ones don't count.
+    /// The number of unread messages; own, transient and recalled messages do not count.
     pub count: u32,
-    /// True if `count` is only a lower bound: the service counts to its cap, and not all of the
-    /// history is on this device.
+    /// True if `count` is only a lower bound: the service counts to its cap, and a part of the history is not
+    /// on this device.
     pub at_least: bool,
     /// True if an unread message mentions the client.
     pub mentioned: bool,
@@ -22,26 +22,26 @@ impl Unread {
         mentioned: false,
     };
 
-    /// True if nothing is unread.
+    /// True if no message is unread.
     #[must_use]
     pub const fn is_none(&self) -> bool {
         self.count == 0 && !self.at_least && !self.mentioned
     }
 }
 
-/// Until when a conversation's messages were delivered to, and read by, the other side.
+/// The times up to which the other side received and read a conversation's messages.
 ///
-/// Marks only move forward; a mark covers every message not newer than itself.
+/// A mark only moves forward. A mark covers every message that is not newer than the mark.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Record)]
 pub struct Receipt {
-    /// The newest time that was delivered.
+    /// The newest delivered time.
     pub delivered_until: Option<Timestamp>,
-    /// The newest time that was read.
+    /// The newest read time.
     pub read_until: Option<Timestamp>,
 }
 
 impl Receipt {
-    /// Raises the marks to those of `other`; a mark is never lowered. True when one moved.
+    /// Raises the marks to those of `other`, and never lowers a mark. True if a mark moved.
     pub fn raise(&mut self, other: Self) -> bool {
         let before = *self;
         self.delivered_until = self.delivered_until.max(other.delivered_until);

@@ -1,10 +1,11 @@
 //! Refusals of the service, sorted by the text that an app shows.
 
-/// Why the service said no, sorted by what an app shows. Its own number stands beside it.
+/// The reason of a refusal by the service, sorted by the text that an app shows. The service's own code stands
+/// beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// Only members may do it, or the conversation is not there for this client.
+    /// Only members may do it, or the conversation does not exist for this client.
     NotAMember,
     /// The client's role, the kind of conversation or the app's settings do not allow it.
     Forbidden,
@@ -18,20 +19,20 @@ pub enum Refusal {
     Conflict,
     /// The app's operator removed the client.
     Kicked,
-    /// Too much in too short a time: later it may succeed.
+    /// Too many operations in too short a time: the same may succeed later.
     RateLimited,
-    /// The conversation or message does not exist at the service, or is over.
+    /// The conversation or message does not exist at the service, or has ended.
     Gone,
     /// A hook of the app's own server refused.
     ByTheApp,
-    /// The service failed at it: later it may succeed.
+    /// The service failed: the same may succeed later.
     ServiceFailed,
-    /// Another reason: the number and its name say which.
+    /// Another reason: see the code and its name.
     Other,
 }
 
 impl Refusal {
-    /// The sort of one of the service's numbers, which `docs/wire.md` lists.
+    /// The kind of one of the service's codes, which `docs/wire.md` lists.
     #[must_use]
     pub const fn of_code(code: i32) -> Self {
         match code {
@@ -51,7 +52,7 @@ impl Refusal {
         }
     }
 
-    /// True if the same may succeed later without a change by the app.
+    /// True if the same call may succeed later without a change by the app.
     #[must_use]
     pub const fn is_retryable(self) -> bool {
         matches!(self, Self::RateLimited | Self::ServiceFailed)

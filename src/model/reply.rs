@@ -1,7 +1,7 @@
-//! Replies: which message another one answers.
+//! Replies: messages that answer another message.
 //!
-//! The protocol has no replies. A reply says it in an attribute of its own, which clients that do not know the
-//! convention keep and may show as they like: `docs/wire.md`, "Replies".
+//! The protocol has no replies. A reply has an attribute of its own. Clients that do not know the convention
+//! keep the attribute and may show it: `docs/wire.md`, "Replies".
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::{ClientId, Json, LocalId, Message, MessageContent, MessageId, Timestamp};
 
-/// The attributes of a message, each value in its own text.
+/// The attributes of a message, each value as its text.
 type Fields = BTreeMap<String, Box<RawValue>>;
 
 /// The attribute that makes a message a reply.
@@ -25,10 +25,10 @@ const SOME_ID: &str = "fptKnuYYQMGdiSt_Zs7zDA";
 /// As long as a time of the service.
 const SOME_TIME: i64 = 1_700_000_000_000;
 
-/// The words of a reply about the message that it answers.
+/// A reply's data about the message that it answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// Which message it is; none where the reply does not say.
+    /// The answered message; none where the reply does not name it.
     pub target: Option<Target>,
     /// The sender of that message.
     pub sender: ClientId,
@@ -83,11 +83,11 @@ impl Reply {
         })
     }
 
-    /// The reply that a content is; none of any other content.
+    /// The reply in a content; none for other content.
     #[must_use]
     pub fn of(content: &MessageContent) -> Option<Self> {
         let attributes = content.details()?.attributes.as_ref()?;
-        // Most attributes are of other things: they are not read.
+        // Most attributes are no replies, so they are not parsed.
         if !attributes.as_str().contains(ATTRIBUTE) {
             return None;
         }
@@ -121,7 +121,7 @@ impl Reply {
         Some(content)
     }
 
-    /// As long as the reply will be once its message is sent.
+    /// The reply at the length that it will have once its message is sent.
     #[must_use]
     pub fn at_its_longest(&self) -> Self {
         let sent = MessageId::new(SOME_ID).ok().map(|id| Target::Sent {
@@ -156,7 +156,7 @@ impl Reply {
     }
 }
 
-/// The attributes by their names; none of a value that is no object.
+/// The attributes by their names; none for a value that is no object.
 fn fields(attributes: &Json) -> Fields {
     serde_json::from_str(attributes.as_str()).unwrap_or_default()
 }

@@ -6,50 +6,49 @@ use std::time::Duration;
 /// The state of an engine's one connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Enum)]
 pub enum ConnectionState {
-    /// Nobody asked for a connection, or the engine is paused.
+    /// No client wants a connection, or the engine is paused.
     #[default]
     Idle,
-    /// Looking the service up or shaking hands.
+    /// The engine looks the service up or shakes hands.
     Connecting {
-        /// The attempt since the last success, from 0.
+        /// The number of the attempt since the last success, from 0.
         attempt: u32,
     },
     /// The socket is open.
     Connected,
     /// The last attempt failed; the next one is planned.
     Waiting {
-        /// The attempt that is planned, from 1.
+        /// The number of the planned attempt, from 1.
         attempt: u32,
-        /// How long until it, from when it was planned.
+        /// The time until the attempt, counted from its planning.
         delay: Duration,
     },
-    /// The device has no network; the engine waits for a hint that it is back.
+    /// The device has no network; the engine waits for a hint that the network is back.
     Offline,
 }
 
-/// Why connecting failed. The engine tries again all the same: certificates are renewed and services
-/// come back. An app may want to tell its user, or its makers.
+/// The reason why an attempt to connect failed. The engine tries again in each case, because certificates are
+/// renewed and services come back. An app may want to inform its user or its developers.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
 #[non_exhaustive]
 pub enum ConnectionFailure {
-    /// The name is unknown, nobody listens there, or the connection broke.
+    /// The name is unknown, no server listens there, or the connection broke.
     Unreachable {
         /// The words of the operating system.
         reason: String,
     },
-    /// Nobody answered within `Limits.connect_timeout`.
+    /// No server answered within `Limits.connect_timeout`.
     TimedOut,
     /// The certificate is not trusted, or TLS failed otherwise: nothing was sent.
     Untrusted {
         /// The words of the TLS library.
         reason: String,
     },
-    /// The connection would leave this machine unencrypted, which `Config.insecure` forbids: nothing
-    /// was sent.
+    /// The connection would leave this machine unencrypted, which `Config.insecure` forbids. Nothing was sent.
     Insecure,
-    /// Somebody answered who is not the service: a network's sign-in page, a proxy, or a wrong address.
-    /// Told at the first one, also where the status is a success, or where the connection is taken and
-    /// closed without a word.
+    /// The answer came from something else than the service: a network's sign-in page, a proxy, or a wrong
+    /// address. The engine reports the first such answer, also when its status is a success, or when the
+    /// connection is accepted and closed without an answer.
     NotTheService {
         /// The fault, such as an HTTP status.
         reason: String,
@@ -71,21 +70,21 @@ impl fmt::Display for ConnectionFailure {
 /// The state of one client's session.
 #[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Enum)]
 pub enum SessionState {
-    /// The app did not ask to be online, or asked not to be any more.
+    /// The app did not call `go_online`, or called `go_offline`.
     #[default]
     Closed,
-    /// Wanted, and not there yet: no connection, or the service has not answered.
+    /// The app wants to be online, and there is no connection yet or the service has not answered.
     Opening,
-    /// Signed in; sending and receiving.
+    /// The client is signed in: it sends and receives.
     Open,
-    /// Ended for good until the app connects again.
+    /// The session ended and stays closed until the app calls `go_online` again.
     Ended {
         /// The reason.
         reason: SessionEnd,
     },
 }
 
-/// Why a session ended and is not reopened by itself.
+/// The reason why a session ended for good.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
 pub enum SessionEnd {
     /// Another device with the same tag signed in (code 4111).
@@ -95,17 +94,17 @@ pub enum SessionEnd {
         /// The operator's words.
         reason: String,
     },
-    /// The service refuses this client or app; trying again won't help.
+    /// The service refuses this client or app; another try would not help.
     Refused {
-        /// The service's number, listed in `docs/wire.md`.
+        /// The service's code, listed in `docs/wire.md`.
         code: i32,
-        /// The service's name of the number.
+        /// The service's name of the code.
         reason: String,
     },
 }
 
 impl SessionEnd {
-    /// The service's number, listed in `docs/wire.md`.
+    /// The service's code, listed in `docs/wire.md`.
     #[must_use]
     pub const fn code(&self) -> i32 {
         match self {
@@ -115,7 +114,7 @@ impl SessionEnd {
         }
     }
 
-    /// Why, in words: the service's, where it gave some.
+    /// The reason in words: the service's words, where it gave some.
     #[must_use]
     pub fn reason(&self) -> &str {
         match self {
@@ -128,40 +127,41 @@ impl SessionEnd {
 /// The fate of a client's data on this device when the client signs out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
 pub enum LocalData {
-    /// It stays: conversations can be read, and unsent work goes out, when the client is back.
+    /// The data stay. Conversations can be read, and unsent work goes out, when the client is opened again.
     Keep,
-    /// It is removed, and what extensions left too.
+    /// The data are removed, with the work that extensions left.
     Wipe,
 }
 
 /// The fate of a client's unsent work when the client signs out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
 pub enum UnsentWork {
-    /// It stays and goes out when the client is back. Only with `LocalData.Keep`.
+    /// The work stays and goes out when the client is online again. Only with `LocalData.Keep`.
     KeepIt,
-    /// It is given up; work that is on its way may arrive all the same.
+    /// The work is discarded; work that is on its way may still arrive.
     ThrowAway,
-    /// Where there is some, the client does not sign out. Read marks do not count.
+    /// If there is unsent work, the client does not sign out. Read marks do not count.
     Refuse,
 }
 
 /// The fate of another device of the same client that is signed in with the same tag.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
 pub enum OtherDevice {
-    /// It is signed out: the user signs in here.
+    /// The other device is signed out, because the user signs in here.
     #[default]
     SignOut,
-    /// It keeps its place, and this session ends with a conflict: the app comes back by itself.
+    /// The other device stays signed in, and this session ends with a conflict. For an app that comes back by
+    /// itself.
     Keep,
 }
 
-/// News of the operating system about the network.
+/// A report of the operating system about the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
 pub enum NetworkChange {
-    /// There is none: the engine stops trying until it hears otherwise.
+    /// There is no network: the engine waits for another report.
     Lost,
-    /// There is one (again): the engine tries at once.
+    /// There is a network (again): the engine connects at once.
     Back,
-    /// It is another one than before, such as mobile data after Wi-Fi: the engine reconnects.
+    /// The network is another one, such as mobile data after Wi-Fi: the engine reconnects.
     Switched,
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 /// A point in time: milliseconds since the Unix epoch, UTC.
 ///
-/// Times of messages are the service's; Sampan orders by them and never by the device's clock,
-/// except among unsent messages.
+/// Times of messages are the service's. Sampan orders messages by them, and uses the device's clock for the
+/// order of unsent messages only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
@@ -35,7 +35,7 @@ impl Timestamp {
         )
     }
 
-    /// How long after `earlier` this time is; zero when it is not after it.
+    /// The time from `earlier` to this time; zero if this time is not later.
     #[must_use]
     pub fn saturating_since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
@@ -48,9 +48,9 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// The time as a machine knows it when it handles an input.
+/// The time of an input for a machine.
 ///
-/// `elapsed` only moves forward and drives every timer; `wall` may jump and only labels things.
+/// `elapsed` only moves forward and drives every timer. `wall` may jump and only labels values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {
     /// Time since the machine's process started counting; never goes back.

@@ -1,46 +1,46 @@
-//! How far an upload got, why one failed, and the service's permission for one.
+//! The progress of an upload, the reasons of a failure, and the service's permission to upload.
 
 use std::fmt;
 
 use super::Count;
 
-/// How far a transfer got.
+/// The progress of a transfer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Record)]
 pub struct Progress {
-    /// Bytes that are transferred.
+    /// The transferred bytes.
     pub done: Count,
-    /// Bytes in all; none where that is not known.
+    /// All bytes; none where the size is not known.
     pub total: Option<Count>,
 }
 
-/// Why a file could not be uploaded.
+/// The reason why a file could not be uploaded.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
 #[non_exhaustive]
 pub enum UploadFailure {
-    /// The service or its file storage refused it, such as a file that is too large or of a kind that is not
-    /// allowed. The same file is refused again until the service's settings change.
+    /// The service or its file storage refused the file, for instance because of its size or kind. The same
+    /// file is refused again until the service's settings change.
     Refused {
         /// The HTTP status.
         status: u32,
-        /// The service's number, where it gave one.
+        /// The service's code, where it gave one.
         code: Option<i32>,
         /// The words of the refusal.
         reason: String,
     },
-    /// It was tried as often as allowed, and the service or its file storage was not reached or had trouble of
-    /// its own. Trying again later may help.
+    /// All tries are used up, because the service or its file storage was not reached or was in trouble. A
+    /// later try may succeed.
     Unreachable {
-        /// How often it was tried.
+        /// The number of tries.
         tries: u32,
         /// The last failure.
         reason: String,
     },
-    /// The copy on this device can't be read: it is gone or damaged. Nothing helps but sending the original again.
+    /// The copy on this device is gone or damaged. The app must send the original again.
     CopyLost {
         /// The fault.
         reason: String,
     },
-    /// The service stores files in a way that this version does not know.
+    /// The service stores files in a way that this version does not support.
     UnknownStorage {
         /// The name of the way.
         provider: String,
@@ -52,13 +52,13 @@ pub enum UploadFailure {
 pub struct UploadTicket {
     /// The way of uploading: `s3`, `qiniu`, `qcloud`.
     pub provider: String,
-    /// Where to upload to.
+    /// The URL of the upload.
     pub upload_url: String,
     /// The token that proves the permission, and names the upload when it is confirmed.
     pub token: String,
     /// The id of the file.
     pub object_id: String,
-    /// Where the file will be found.
+    /// The URL of the stored file.
     pub url: String,
     /// The name of the file in the storage.
     pub key: String,

@@ -1,28 +1,28 @@
-//! A query as an app asks it, and the same in the language of the service.
+//! A query as an app asks it, and its form in the language of the service.
 
 use serde_json::{Map, Value, json};
 
 use crate::model::{ClientId, Count, Json, Timestamp, iso};
 
-/// Which conversations are wanted, in which order, and which page of them.
+/// A query: the condition, the order and the page of the wanted conversations.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct ConversationQuery {
-    /// Which; none for those that this client is a member of.
+    /// The condition; none for the conversations of this client.
     #[uniffi(default)]
     pub condition: Option<QueryCondition>,
-    /// The order: the first key that differs decides, and the id at last. Empty for the newest message first.
+    /// The order: the first key that differs decides, and at last the id. Empty for the newest message first.
     #[uniffi(default = [])]
     pub order: Vec<QueryOrder>,
-    /// How many at most, 1 to 100.
+    /// The most conversations of the answer, 1 to 100.
     #[uniffi(default = 10)]
     pub limit: u32,
-    /// How many of the first ones are passed over, at most 100,000.
+    /// The number of conversations to skip, at most 100,000.
     #[uniffi(default = 0)]
     pub skip: u32,
-    /// True if the service leaves out the lists of members. A query of this device has them all the same.
+    /// True to let the service leave out the lists of members. A query on this device always has them.
     #[uniffi(default = false)]
     pub compact: bool,
-    /// True if the service adds the last message of each. A query of this device has it all the same.
+    /// True to let the service add the last message of each. A query on this device always has it.
     #[uniffi(default = false)]
     pub last_messages: bool,
 }
@@ -50,19 +50,20 @@ pub struct QueryOrder {
     pub descending: bool,
 }
 
-/// Which conversations are wanted.
+/// A condition on conversations.
 ///
-/// A key is one of the service's columns (`objectId`, `name`, `c` for the creator, `m` for the members, `lm` for the
-/// time of the last message, `createdAt`, `updatedAt`, `tr` for chat rooms, `sys` for service conversations, `unique`),
-/// an own column, or a path with dots, such as `attr.topic` for an attribute: at most eight names of 128 bytes each. An
-/// array fits a condition on one value where one of its elements does.
+/// A key is one of the service's columns (`objectId`, `name`, `c` for the creator, `m` for the members, `lm`
+/// for the time of the last message, `createdAt`, `updatedAt`, `tr` for chat rooms, `sys` for service
+/// conversations, `unique`), an own column, or a path with dots, such as `attr.topic` for an attribute. A path
+/// has at most eight names of 128 bytes each. An array meets a condition on one value if one of its elements
+/// does.
 ///
-/// A query has at most 128 conditions, nested eight deep, with 2,000 listed values and eight texts or expressions to
-/// look for (`Contains`, `StartsWith`, `EndsWith`, `Matches`), of 1,000 bytes each. A query that goes to the service
-/// has to fit into a command of 5 KiB.
+/// A query has at most 128 conditions, nested eight deep, with 2,000 listed values and eight texts or
+/// expressions to search for (`Contains`, `StartsWith`, `EndsWith`, `Matches`), of 1,000 bytes each. A query
+/// for the service must fit into a command of 5 KiB.
 #[derive(Clone, Debug, PartialEq, uniffi::Enum)]
 pub enum QueryCondition {
-    /// The value is this one. Null fits where there is no value too.
+    /// The value is this one. Null also matches a missing value.
     Equal {
         /// The key.
         key: String,
@@ -163,14 +164,14 @@ pub enum QueryCondition {
         /// The text.
         text: String,
     },
-    /// The value is a text that begins so.
+    /// The value is a text that begins with this.
     StartsWith {
         /// The key.
         key: String,
         /// The text.
         text: String,
     },
-    /// The value is a text that ends so.
+    /// The value is a text that ends with this.
     EndsWith {
         /// The key.
         key: String,
@@ -198,12 +199,12 @@ pub enum QueryCondition {
         /// The clients.
         clients: Vec<ClientId>,
     },
-    /// All parts fit.
+    /// All parts hold.
     All {
         /// The parts.
         parts: Vec<QueryCondition>,
     },
-    /// At least one part fits.
+    /// At least one part holds.
     Any {
         /// The parts.
         parts: Vec<QueryCondition>,
@@ -219,7 +220,7 @@ impl ConversationQuery {
     /// The most conversations of one answer.
     pub const LIMIT_MAX: usize = 100;
 
-    /// The conditions in the service's language; none where none are made.
+    /// The conditions in the service's language; none without a condition.
     #[must_use]
     pub fn conditions(&self) -> Option<Value> {
         self.condition.as_ref().map(QueryCondition::to_value)
@@ -309,7 +310,7 @@ pub fn date(at: Timestamp) -> Value {
     json!({ "__type": "Date", "iso": iso::format(at) })
 }
 
-/// A text that a regular expression takes literally, quoted as the official SDKs do it.
+/// A text that a regular expression takes literally, quoted as the official SDKs quote it.
 fn literal(text: &str) -> String {
     format!("\\Q{}\\E", text.replace("\\E", "\\E\\\\E\\Q"))
 }

@@ -27,7 +27,7 @@ pub enum InvalidColumn {
     TooDeep,
 }
 
-/// Where a value stands in a row: `name`, or `attr.topic` for a key inside a column.
+/// The place of a value in a row: `name`, or `attr.topic` for a key inside a column.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Column {
     first: String,
@@ -39,7 +39,7 @@ impl Column {
     ///
     /// # Errors
     ///
-    /// [`InvalidColumn`] tells which rule the text breaks.
+    /// [`InvalidColumn`] with the rule that the text breaks.
     pub fn parse(text: &str) -> Result<Self, InvalidColumn> {
         let mut keys = text.split('.').map(checked_key);
         let first = keys.next().unwrap_or(Err(InvalidColumn::EmptyKey))?;
@@ -68,7 +68,7 @@ impl Column {
         self.rest.is_empty() && self.first == name
     }
 
-    /// The values that stand here in `row`: none, one, or several where the path leads through an array.
+    /// The values at this place in `row`: none, one, or several where the path leads through an array.
     ///
     /// A key inside an array means the element of that number, and that key of each element.
     #[must_use]

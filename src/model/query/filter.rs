@@ -47,7 +47,7 @@ pub const MAX_LISTED: usize = 2000;
 /// The most regular expressions in one filter; each may take [`pattern::MAX_COMPILED_BYTES`].
 pub const MAX_PATTERNS: usize = 8;
 
-/// Why a `where` is refused.
+/// The reason why a `where` is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FilterError {
     /// The text is longer than [`MAX_BYTES`].
@@ -102,7 +102,7 @@ enum Condition {
     All(Vec<Filter>),
 }
 
-/// Where to look for what a filter matches: every match has one of the ids or one of the members.
+/// The rows that may match a filter: every match has one of the ids or one of the members.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Candidates {
     /// Ids of conversations.
@@ -165,8 +165,7 @@ impl Filter {
         Self::from_value(value, &mut Budget::full())
     }
 
-    /// True if a conversation's row matches. Where the steps are used up meanwhile, the answer
-    /// means nothing.
+    /// True if a conversation's row matches. The answer means nothing if the steps were used up meanwhile.
     #[must_use]
     pub fn matches(&self, row: &Map<String, Value>, steps: &Steps) -> bool {
         let matches = |filter: &Self| filter.matches(row, steps);
@@ -180,7 +179,8 @@ impl Filter {
         })
     }
 
-    /// Where an index can find all matches; `None` when only a look at every conversation can.
+    /// The ids and members by which an index finds all matches; `None` when only a look at every conversation
+    /// can find them.
     ///
     /// [`Filter::matches`] still has to decide on each conversation found there.
     #[must_use]

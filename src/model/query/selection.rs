@@ -1,4 +1,4 @@
-//! Conversation queries: a filter, an order, a page, and how much of each row is wanted.
+//! Conversation queries: a filter, an order, a page, and the wanted parts of each row.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
@@ -32,7 +32,7 @@ const FLAG_COMPACT: i32 = 1;
 /// Bit of `flag`: add the last message.
 const FLAG_LAST_MESSAGE: i32 = 2;
 
-/// Why a query is refused; answered with 4310.
+/// The reason why a query is refused; answered with 4310.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
     /// The `where` cannot be used.
@@ -62,35 +62,35 @@ pub struct QueryFields<'a> {
     pub filter: Option<&'a str>,
     /// The order, such as `-lm,createdAt`.
     pub sort: Option<&'a str>,
-    /// The most rows wanted.
+    /// The most rows of the answer.
     pub limit: Option<i32>,
-    /// How many rows to pass over.
+    /// The number of rows to skip.
     pub skip: Option<i32>,
-    /// Bits that say how much of each row is wanted.
+    /// Bits that select the parts of each row.
     pub flag: Option<i32>,
 }
 
 /// A query that can be run.
 #[derive(Clone, Debug)]
 pub struct QuerySelection {
-    /// Which rows match.
+    /// The filter.
     pub filter: Filter,
-    /// In which order they come.
+    /// The order.
     pub sort: Sort,
-    /// How many of them are passed over.
+    /// The number of matches to skip.
     pub skip: usize,
-    /// How many of the rest are wanted at most; may be 0.
+    /// The most rows of the page; may be 0.
     pub limit: usize,
-    /// How much of each is wanted.
+    /// The wanted parts of each row.
     pub detail: Detail,
 }
 
-/// How much of a row is wanted.
+/// The wanted parts of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Detail {
     /// True if the members are listed.
     pub members: bool,
-    /// True if the last message is told.
+    /// True if the last message is included.
     pub last_message: bool,
 }
 
@@ -157,7 +157,7 @@ impl QuerySelection {
         })
     }
 
-    /// Reads a query of an app for this client, over rows that are here.
+    /// A query of an app for this client, over the rows of this device.
     ///
     /// # Errors
     ///
@@ -185,7 +185,7 @@ impl QuerySelection {
         }
     }
 
-    /// Offers a row that matches. At most `skip + limit` rows are held, however many are offered.
+    /// Offers a row that matches. The choice keeps at most `skip + limit` rows.
     ///
     /// # Errors
     ///
@@ -255,9 +255,9 @@ impl Detail {
 }
 
 impl Sort {
-    /// Reads an order: columns between commas, `-` in front of those that descend.
+    /// Reads an order: columns between commas, with `-` before a descending one.
     ///
-    /// Absent or empty means by the last message, newest first; blank columns are passed over.
+    /// An absent or empty order means the last message, newest first; blank columns are ignored.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! How two JSON values compare: numbers by amount, dates by instant, all others by their JSON.
+//! The comparison of two JSON values: numbers by amount, dates by instant, all others by their JSON.
 
 use std::cmp::Ordering;
 
@@ -55,7 +55,7 @@ pub fn instant(value: &Value) -> Option<Timestamp> {
     }
 }
 
-/// True if an object claims to be a date, be it a right one or not.
+/// True if an object claims to be a date, valid or not.
 #[must_use]
 pub fn claims_to_be_a_date(object: &Map<String, Value>) -> bool {
     object.get("__type").and_then(Value::as_str) == Some("Date")

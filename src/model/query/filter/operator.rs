@@ -12,7 +12,7 @@ use crate::model::query::value;
 /// How many characters of an unknown operator an error repeats.
 const SHOWN_CHARS: usize = 32;
 
-/// One question about the values of a column.
+/// One condition on the values of a column.
 #[derive(Clone, Debug)]
 pub(super) enum Test {
     Equal(Operand),
@@ -30,7 +30,7 @@ pub(super) enum Test {
     Matches(Box<Pattern>),
 }
 
-/// A value to compare with; a date is read once, here, and not for every row.
+/// A value to compare with; a date is parsed once, here, and not for every row.
 #[derive(Clone, Debug)]
 pub(super) enum Operand {
     Date(Timestamp),
@@ -50,7 +50,7 @@ pub(super) fn parse_tests(value: Value, budget: &mut Budget) -> Result<Vec<Test>
     }
 }
 
-/// The error for an operator that is not supported; its name is shown, cut to a sane length.
+/// The error for an operator that is not supported, with its name, cut to a limited length.
 pub(super) fn unknown(operator: &str) -> FilterError {
     const GEO: [&str; 13] = [
         "$near",
@@ -166,8 +166,8 @@ fn pattern(
 }
 
 impl Test {
-    /// True if the test holds for the values that a row has in the column. Where the steps are used
-    /// up meanwhile, the answer means nothing.
+    /// True if the test holds for the values of a row in the column. The answer means nothing if the steps were
+    /// used up meanwhile.
     pub(super) fn holds(&self, values: &[&Value], steps: &Steps) -> bool {
         let among = |operand: &Operand| operand.is_among(values, steps);
         match self {

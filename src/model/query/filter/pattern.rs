@@ -1,12 +1,11 @@
 //! Regular expressions as the SDKs write them, matched in a counted number of steps.
 //!
-//! The SDKs write Java's and Perl's dialect: unanchored, case-sensitive, with `\Q…\E` around text
-//! that is meant literally (`^\Q…\E` for "starts with"), where an `\E` inside the text is split as
-//! `\E\\E\Q`. The engine behind it has no backtracking, so the time of a match grows with the text
-//! and no faster. But a byte of text may cost as much as the pattern is large, so the steps are
-//! counted while they are taken, and where a [`Steps`] is used up the match gives up. A pattern that needs
-//! backtracking (look-around, back-references, possessive and atomic groups) is a typed error. `\w`, `\d`, `\s` and
-//! `(?i)` know all of Unicode.
+//! The SDKs write Java's and Perl's dialect: unanchored, case-sensitive, with `\Q…\E` around literal text
+//! (`^\Q…\E` for "starts with"). An `\E` inside the text is split as `\E\\E\Q`. The engine behind it has no
+//! backtracking, so the time of a match grows linearly with the text. A byte of text may still cost as much as
+//! the size of the pattern, so the steps are counted as they are taken, and the match gives up when a [`Steps`]
+//! is used up. A pattern that needs backtracking (look-around, back-references, possessive and atomic groups)
+//! is a typed error. `\w`, `\d`, `\s` and `(?i)` know all of Unicode.
 
 use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
@@ -34,7 +33,7 @@ pub const MAX_GROUP_DEPTH: u32 = 32;
 /// The most steps that one text may take: some ten milliseconds.
 pub const MAX_STEPS_A_TEXT: u64 = 1_000_000;
 
-/// Why a regular expression is refused.
+/// The reason why a regular expression is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
     /// It is longer than [`MAX_PATTERN_BYTES`].
@@ -51,8 +50,8 @@ pub enum PatternError {
     Options,
 }
 
-/// The steps that a filter may still take, and those that it took: a step is a byte of text, a state of a pattern's
-/// automaton, or a comparison of two values.
+/// The steps that a filter may still take, and the steps that it took. A step is a byte of text, a state of a
+/// pattern's automaton, or a comparison of two values.
 #[derive(Debug)]
 pub struct Steps {
     left: Cell<u64>,
@@ -60,7 +59,7 @@ pub struct Steps {
 }
 
 impl Steps {
-    /// So many steps may be taken.
+    /// Steps with this number left.
     #[must_use]
     pub const fn new(left: u64) -> Self {
         Self {
@@ -75,13 +74,13 @@ impl Steps {
         self.left.get() == 0
     }
 
-    /// How many were taken so far.
+    /// The number of steps taken so far.
     #[must_use]
     pub fn taken(&self) -> u64 {
         self.taken.get()
     }
 
-    /// Takes steps; answers whether there were so many.
+    /// Takes steps; true if there were enough.
     pub(super) fn take(&self, count: u64) -> bool {
         let left = self.left.get().saturating_sub(count);
         self.left.set(left);
@@ -94,13 +93,13 @@ impl Steps {
 #[derive(Clone, Debug)]
 pub struct Pattern {
     automaton: DFA,
-    /// The states of the automaton that texts led to; made when the first text comes.
+    /// The states of the automaton that texts have reached; made with the first text.
     cache: RefCell<Option<Cache>>,
-    /// The cost of a state of the automaton that no text led to before.
+    /// The cost of a state of the automaton that no text has reached.
     states: u64,
 }
 
-/// Why a match has no result.
+/// The reason why a match has no result.
 enum NoResult {
     /// The steps are used up.
     UsedUp,
@@ -119,7 +118,7 @@ impl Pattern {
     ///
     /// # Errors
     ///
-    /// [`PatternError`] tells the part that cannot be used.
+    /// [`PatternError`] with the part that cannot be used.
     pub fn parse(text: &str, options: &str) -> Result<Self, PatternError> {
         if text.len() > MAX_PATTERN_BYTES {
             return Err(PatternError::TooLong);
@@ -147,7 +146,7 @@ impl Pattern {
         })
     }
 
-    /// True if the pattern is found anywhere in `text`; `false` also where the steps don't suffice.
+    /// True if the pattern occurs anywhere in `text`; `false` also when the steps are used up.
     #[must_use]
     pub fn is_match(&self, text: &str, steps: &Steps) -> bool {
         let own = Steps::new(MAX_STEPS_A_TEXT.min(steps.left.get()));
@@ -164,7 +163,7 @@ impl Pattern {
         })
     }
 
-    /// Walks the automaton along the text, building the states that are met for the first time.
+    /// Walks the automaton along the text, and builds the states that it reaches for the first time.
     fn search(&self, cache: &mut Cache, text: &str, steps: &Steps) -> Result<bool, NoResult> {
         let automaton = &self.automaton;
         let pay = |count| match steps.take(count) {
