@@ -1,4 +1,4 @@
-//! One small state of a client: for the banner, the badge and support.
+//! The state of a client in one small value: for the banner, the badge and support.
 
 use crate::model::{
     CommitSeq, ConnectionFailure, Count, OutboxState, SessionEnd, StoreHealth, Timestamp,
@@ -9,28 +9,28 @@ use super::Version;
 use super::delivery::{Blocker, Reach};
 use super::outbox::Holds;
 
-/// How a client is now.
+/// The present state of a client.
 #[derive(Clone, Debug, Default, PartialEq, uniffi::Record)]
 pub struct ClientState {
-    /// Grows with each change: `nextState` takes it.
+    /// The number of this state, for `nextState`; it grows with each change.
     pub version: Version,
-    /// Whether it reaches the service.
+    /// The connection to the service.
     pub link: LinkState,
-    /// Whether this device has what the service has.
+    /// The progress of catching up with the service.
     pub sync: SyncState,
     /// The unread counts of all conversations together.
     pub unread: UnreadSummary,
     /// The unsent work.
     pub outbox: OutboxSummary,
-    /// Whether the store on this device takes writes.
+    /// The ability of the store on this device to take writes.
     pub store: StoreHealth,
-    /// The commit of the store that unread counts and unsent work were read at: they show every write that answered
-    /// this number or a smaller one. A commit that changes nothing else of the state makes no new version.
+    /// The commit of the store at which unread counts and unsent work were read: they show every write whose
+    /// own commit number is not greater. A commit that changes nothing else of the state makes no new version.
     pub seq: CommitSeq,
 }
 
 impl ClientState {
-    /// Takes what was read meanwhile. Only what an app shows makes a new version.
+    /// Takes a newer reading. Only a change that an app shows makes a new version.
     pub fn renew(&mut self, newer: Self) {
         let seq = newer.seq;
         let newer = Self {
@@ -48,51 +48,50 @@ impl ClientState {
     }
 }
 
-/// Whether a client reaches the service: connection and session in one, for one banner.
+/// The state of connection and session in one value, for one banner.
 #[derive(Clone, Debug, Default, PartialEq, uniffi::Enum)]
 pub enum LinkState {
-    /// The app did not ask to be online.
+    /// The app did not call `go_online`, or called `go_offline`.
     #[default]
     Off,
-    /// On the way: looking the service up, shaking hands, signing in.
+    /// The engine looks the service up, shakes hands or signs in.
     Connecting,
-    /// Signed in.
+    /// The client is signed in.
     Online,
     /// The last attempt failed; the next one is planned.
     Waiting {
-        /// When, by this device's clock: a countdown shows the rest.
+        /// The time of the next attempt, by this device's clock, for a countdown.
         retry_at: Timestamp,
-        /// Why the last attempt failed, if it is known.
+        /// The reason why the last attempt failed, if it is known.
         failure: Option<ConnectionFailure>,
     },
-    /// The device has no network; the engine waits for a hint that it is back.
+    /// The device has no network; the engine waits for a hint that the network is back.
     NoNetwork,
     /// The app is in the background.
     Background,
-    /// Signed out by the service: it stays so until the app connects again.
+    /// The service ended the session. It stays ended until the app calls `go_online` again.
     Ended {
         /// The reason.
         reason: SessionEnd,
     },
 }
 
-/// Whether this device has what the service has.
+/// The progress of catching up with the service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Enum)]
 pub enum SyncState {
-    /// There is no session, or it is not known yet what was missed, or the service does not tell.
+    /// There is no session, the missed messages are not known yet, or the service does not tell them.
     #[default]
     Unknown,
-    /// Missed history is being fetched.
+    /// The engine fetches missed history.
     CatchingUp {
-        /// So many conversations are caught up with.
+        /// The number of conversations that are caught up with.
         done: Count,
-        /// So many are known to be behind, those that are done included.
+        /// The number of conversations that were behind, the finished ones included.
         total: Count,
     },
-    /// Everything that was missed is on this device, as far as it is fetched without being asked for,
-    /// and new messages arrive by themselves.
+    /// This device has all missed messages that the engine fetches by itself, and new messages arrive live.
     Current {
-        /// Since when, by this device's clock.
+        /// The time since which this holds, by this device's clock.
         since: Timestamp,
     },
 }
@@ -100,13 +99,13 @@ pub enum SyncState {
 /// The unsent work.
 #[derive(Clone, Debug, Default, PartialEq, uniffi::Record)]
 pub struct OutboxSummary {
-    /// So many entries wait or are on their way.
+    /// The number of entries that wait or are on their way.
     pub waiting: Count,
-    /// So many failed for good: the app retries or discards them.
+    /// The number of entries that failed for good; the app retries or discards them.
     pub failed: Count,
-    /// Why the oldest of the waiting ones is not on its way; none when it is, or nothing waits.
+    /// The reason why the oldest waiting entry is not on its way; none when it is, or no entry waits.
     pub blocker: Option<Blocker>,
-    /// When the oldest of the waiting ones was enqueued, by this device's clock.
+    /// The time at which the oldest waiting entry was enqueued, by this device's clock.
     pub oldest: Option<Timestamp>,
 }
 
@@ -124,11 +123,11 @@ pub struct UnreadSummary {
 pub struct UnreadSum {
     /// Unread messages.
     pub messages: Count,
-    /// Conversations with something unread.
+    /// The number of conversations with unread messages.
     pub conversations: Count,
-    /// Conversations whose unread messages mention the client.
+    /// The number of conversations whose unread messages mention the client.
     pub mentioning: Count,
-    /// Conversations whose count is only a lower bound.
+    /// The number of conversations whose count is only a lower bound.
     pub at_least: Count,
 }
 

@@ -1,4 +1,4 @@
-//! How far an own message got, and the obstacle that holds it up.
+//! The delivery of an own message, and the obstacle that delays it.
 
 use super::Uploads;
 use crate::model::{
@@ -6,45 +6,45 @@ use crate::model::{
 };
 use crate::store::{ConversationRow, Entry};
 
-/// How far an own message got.
+/// The delivery of an own message.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
 pub enum Delivery {
-    /// It is durable on this device and waits.
+    /// The message is durable on this device and waits.
     Waiting {
         /// The obstacle.
         blocker: Blocker,
     },
-    /// It is on its way to the service.
+    /// The message is on its way to the service.
     Sending {
-        /// How far its file is, while that is uploaded; told at most four times a second.
+        /// The progress of its file's upload, told at most four times a second; none without an upload.
         progress: Option<Progress>,
     },
-    /// The service has it.
+    /// The service has the message.
     Sent,
-    /// Another member's device has it.
+    /// The device of another member has the message.
     Delivered {
-        /// When, by the service's clock; where the service told only how far the conversation got,
-        /// the message's own time.
+        /// The time, by the service's clock. Where the service told only a mark of the conversation, the
+        /// message's own time.
         at: Timestamp,
     },
-    /// Another member has read it.
+    /// Another member has read the message.
     Read {
-        /// When, by the service's clock; where the service told only how far the conversation got,
-        /// the message's own time.
+        /// The time, by the service's clock. Where the service told only a mark of the conversation, the
+        /// message's own time.
         at: Timestamp,
     },
-    /// It failed for good; it stays until the app retries or discards it.
+    /// The message failed for good. It stays until the app retries or discards it.
     Failed {
         /// The reason.
         failure: SendFailure,
-        /// True if trying again may help: a message that can't be sent as it is can only be discarded. One that
-        /// `Conversation.keep_failed` keeps can be tried.
+        /// True if a retry may succeed. A message that can't be sent as it is can only be discarded. A message
+        /// of `Conversation.keep_failed` can be retried.
         can_retry: bool,
     },
 }
 
 impl Delivery {
-    /// How far an unsent message got.
+    /// The delivery of an unsent message.
     #[must_use]
     pub fn of(entry: &Entry, row: &ConversationRow, reach: Reach) -> Self {
         match &entry.state {
@@ -61,7 +61,7 @@ impl Delivery {
         }
     }
 
-    /// The same, if the file of the entry is on its way.
+    /// The same delivery, with the progress of the entry's upload.
     #[must_use]
     pub fn with_uploads(self, entry: OutboxEntryId, uploads: &Uploads) -> Self {
         let waits = Self::Waiting {
@@ -75,10 +75,10 @@ impl Delivery {
         }
     }
 
-    /// One that failed for good after so many tries.
+    /// A message that failed for good after this number of tries.
     ///
-    /// A message that can't be sent as it is counts as tried. One that nobody tried was kept by the app, which could
-    /// not make it ready then: it goes out when it is retried.
+    /// A message that can't be sent as it is counts as tried. A message without a try was kept by the app,
+    /// which could not prepare it; a retry sends it.
     pub(super) const fn failed(failure: SendFailure, tries: u32) -> Self {
         let can_retry = match &failure {
             SendFailure::Unsendable { .. } => tries == 0,
@@ -91,29 +91,29 @@ impl Delivery {
     }
 }
 
-/// Why unsent work is not on its way, which tells what would unblock it.
+/// The reason why unsent work is not on its way, sorted by the remedy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
 #[non_exhaustive]
 pub enum Blocker {
-    /// The client is not signed in: it goes with the next session.
+    /// The client is not signed in: the work goes out with the next session.
     Offline,
-    /// The store takes no writes, and nothing is sent that could not be noted: the disk needs space, or
-    /// to be writable.
+    /// The store takes no writes, and nothing is sent that cannot be recorded: the disk needs space, or the
+    /// folder must be writable.
     Store,
-    /// Its conversation has to be made first, and the making waits or failed.
+    /// The conversation must be made first, and its creation waits or failed.
     Creation,
-    /// Its file has to be uploaded first, and the upload waits: for other uploads, or for another try.
+    /// The file must be uploaded first, and the upload waits for other uploads or for its next try.
     Upload,
-    /// The app's server is asked to sign it. In a timeline and a list of conversations
-    /// `Creation` and `Turn` stand for this too.
+    /// The app's server is asked for the signature. Timelines and lists of conversations show `Creation` or
+    /// `Turn` for this.
     Signature,
-    /// It waits for its turn, behind the work that was enqueued before it. In a timeline and a list of conversations
-    /// this stands for `Pace` too.
+    /// The work waits for work that was enqueued before it. Timelines and lists of conversations show `Turn`
+    /// for `Pace` too.
     Turn,
-    /// The client keeps it back, because the service allows so much in a minute, left something
-    /// unanswered, or refused the last try for the time being. It goes by itself.
+    /// The client waits, because the service limits the rate, left a command unanswered, or refused the last
+    /// try for now. The work goes out by itself.
     Pace {
-        /// Until when, by this device's clock.
+        /// The end of the wait, by this device's clock.
         until: Timestamp,
     },
 }
@@ -131,13 +131,13 @@ pub enum Reach {
 }
 
 impl Blocker {
-    /// The obstacle that holds an entry up; none when the entry is on its way or failed.
+    /// The obstacle of an entry; none when the entry is on its way or failed.
     #[must_use]
     pub fn of(entry: &Entry, row: &ConversationRow, reach: Reach) -> Option<Self> {
         (entry.state == OutboxState::Queued).then(|| Self::of_queued(row, reach))
     }
 
-    /// The same of one that is kept back until a time, if it could go otherwise.
+    /// The obstacle of an entry that waits until a time and has no other obstacle.
     #[must_use]
     pub const fn kept_back(self, until: Option<Timestamp>) -> Self {
         match (self, until) {

@@ -1,18 +1,18 @@
 //! The difference of two windows by key, and its application.
 //!
-//! The edits are applied one after the other; an index is good for the edit that holds it and for
-//! nothing else. Usual changes are one edit each: a row that goes to the top, a page that is put
-//! before the others, an echo that takes its place among the sent messages.
+//! Edits are applied one after the other. An index is valid for the edit that holds it and for no other. Each
+//! usual change is one edit: a row that moves to the top, a page before the others, an echo that becomes a sent
+//! message.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// Something that keeps its key while it changes.
+/// An item that keeps its key while it changes.
 pub trait Keyed {
     /// The type of the key.
     type Key: Eq + Hash;
 
-    /// The key: no two items of a window have the same.
+    /// The key; no two items of a window have the same key.
     fn key(&self) -> &Self::Key;
 }
 
@@ -27,39 +27,39 @@ impl<T: Keyed> Keyed for std::sync::Arc<T> {
 /// One edit of a window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Edit<T> {
-    /// All items anew; such an edit comes first and alone.
+    /// All items, in place of the old ones. A reset comes first and alone.
     Reset {
         /// The items.
         items: Vec<T>,
     },
-    /// Neighbours are put in.
+    /// Adds neighbouring items.
     Insert {
-        /// Where the first of them stands then.
+        /// The index of the first of them after the edit.
         at: usize,
         /// The items.
         items: Vec<T>,
     },
-    /// Neighbours are taken out.
+    /// Removes neighbouring items.
     Remove {
-        /// Where the first of them stands.
+        /// The index of the first of them.
         at: usize,
         /// The number of neighbours.
         count: usize,
     },
-    /// An item is different and has the same key.
+    /// Replaces an item by one with the same key.
     Replace {
-        /// Where it stands.
+        /// The index of the item.
         at: usize,
-        /// The item as it is now.
+        /// The new item.
         item: T,
     },
-    /// An item stands elsewhere.
+    /// Moves an item.
     Move {
-        /// Where it stood.
+        /// The old index of the item.
         from: usize,
-        /// Where it stands, counted after it was taken out.
+        /// The new index, counted after the item was removed.
         to: usize,
-        /// The item as it is now.
+        /// The new item.
         item: T,
     },
 }
@@ -88,8 +88,8 @@ impl<T> Edit<T> {
     }
 }
 
-/// Applies an edit. One that does not fit the items comes from another window: it is a mistake of
-/// the caller's, and the part of it that can't be done is left out.
+/// Applies an edit. An edit that does not fit the items comes from another window; that is a mistake of the
+/// caller, and the impossible part of the edit is left out.
 pub fn apply<T>(items: &mut Vec<T>, edit: Edit<T>) {
     let len = items.len();
     match edit {
@@ -123,7 +123,7 @@ pub fn apply<T>(items: &mut Vec<T>, edit: Edit<T>) {
     }
 }
 
-/// The edits that make `new` of `old`. It never answers a reset.
+/// The edits that turn `old` into `new`, without a reset.
 pub fn difference<T: Keyed + Clone + PartialEq>(old: &[T], new: &[T]) -> Vec<Edit<T>> {
     let mut edits = Vec::new();
     let both = old.iter().zip(new);
@@ -148,7 +148,7 @@ fn split<T>(items: &[T], behind: usize) -> (&[T], &[T]) {
     items.split_at(items.len().saturating_sub(behind))
 }
 
-/// Items that stand where they stood, and may be different.
+/// Items that keep their index and may have changed.
 fn replaced<'a, T: Clone + PartialEq + 'a>(
     edits: &mut Vec<Edit<T>>,
     first: usize,
@@ -164,27 +164,27 @@ fn replaced<'a, T: Clone + PartialEq + 'a>(
     }
 }
 
-/// The parts of two windows that are left between the same items at both ends.
+/// The parts of two windows between equal items at both ends.
 struct Middle<'a, T> {
     new: &'a [T],
-    /// Where the part begins in its window.
+    /// The index of the part in its window.
     first: usize,
-    /// The items as the edits so far leave them; those that are gone in the end have no goal.
+    /// The items after the edits so far; items that are removed in the end have no goal.
     now: Vec<Standing<'a, T>>,
-    /// Which of the new items were there before.
+    /// For each new item, true if the old window had it.
     was_there: Vec<bool>,
 }
 
 struct Standing<'a, T> {
     item: &'a T,
-    /// Where it shall stand.
+    /// The item's index in the end.
     goal: Option<usize>,
 }
 
 impl<'a, T: Keyed + Clone + PartialEq> Middle<'a, T> {
     fn new(old: &'a [T], new: &'a [T], first: usize) -> Self {
         let goals = new.iter().enumerate().map(|(at, item)| (item.key(), at));
-        // A window that only grew or shrank has nothing to look up.
+        // A window that only grew or shrank needs no table.
         let goals: HashMap<_, _> = if old.is_empty() {
             HashMap::new()
         } else {
@@ -238,7 +238,7 @@ impl<'a, T: Keyed + Clone + PartialEq> Middle<'a, T> {
         self.now.get(at).and_then(|standing| standing.goal)
     }
 
-    /// Takes out the items that are gone: in runs, the last first.
+    /// Removes the items that are gone: in runs, the last run first.
     fn remove_gone(&mut self, edits: &mut Vec<Edit<T>>) {
         let mut run: Option<(usize, usize)> = None;
         let mut flush = |run: Option<(usize, usize)>| {
@@ -261,7 +261,7 @@ impl<'a, T: Keyed + Clone + PartialEq> Middle<'a, T> {
         self.now.retain(|standing| standing.goal.is_some());
     }
 
-    /// Puts in an item that was not there, with its new neighbours.
+    /// Inserts an item that is new, with its new neighbours.
     fn insert_run(&mut self, at: usize, edits: &mut Vec<Edit<T>>) -> usize {
         let is_new = |(place, _): &(usize, &T)| !self.is_kept(*place);
         let fresh = self.new.iter().enumerate().skip(at).take_while(is_new);
@@ -279,14 +279,14 @@ impl<'a, T: Keyed + Clone + PartialEq> Middle<'a, T> {
         end
     }
 
-    /// True if the one that stands here goes further down and leaves the right one in its place.
+    /// True if this item goes further down and leaves the right item in its place.
     fn is_in_the_way(&self, at: usize) -> bool {
         let next = self.goal_at(at.saturating_add(1));
         let goal = self.goal_at(at);
         next == Some(at) && goal.is_some_and(|goal| goal > at.saturating_add(1))
     }
 
-    /// Moves the one that stands here behind those that stand before its goal.
+    /// Moves this item behind those that stand before its goal.
     fn move_down(&mut self, at: usize, edits: &mut Vec<Edit<T>>) {
         let moved = self.now.remove(at);
         let rest = tail(&self.now, at).iter();
@@ -303,7 +303,7 @@ impl<'a, T: Keyed + Clone + PartialEq> Middle<'a, T> {
         );
     }
 
-    /// Fetches the one that belongs here from further down.
+    /// Moves the item that belongs here up from further down.
     fn move_here(&mut self, at: usize, item: &'a T, edits: &mut Vec<Edit<T>>) {
         let rest = tail(&self.now, at).iter();
         let ahead = rest.take_while(|it| it.goal != Some(at)).count();

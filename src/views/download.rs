@@ -1,4 +1,4 @@
-//! How far a download is.
+//! The progress of a download.
 
 use std::path::PathBuf;
 
@@ -6,31 +6,31 @@ use crate::model::{Count, Progress};
 
 use super::Version;
 
-/// A download at one moment.
+/// The state of a download at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct DownloadState {
-    /// The version: `Download.next` takes it.
+    /// The number of this state, for `Download.next`.
     pub version: Version,
-    /// Where it stands.
+    /// The phase.
     pub phase: DownloadPhase,
 }
 
 impl DownloadState {
-    /// Goes on to another phase.
+    /// Goes to another phase.
     pub(crate) fn go_to(&mut self, phase: DownloadPhase) {
         self.version = Version(self.version.0.saturating_add(1));
         self.phase = phase;
     }
 }
 
-/// Where a download stands.
+/// The phases of a download.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
 pub enum DownloadPhase {
-    /// It has not begun, or waits for another try.
+    /// The download has not begun, or waits for another try.
     Waiting,
-    /// Bytes come.
+    /// Bytes arrive.
     Running {
-        /// So many, those of earlier tries included; told at most four times a second.
+        /// The progress, earlier tries included; told at most four times a second.
         progress: Progress,
     },
     /// The file is on this device.
@@ -38,17 +38,17 @@ pub enum DownloadPhase {
         /// The path.
         path: PathBuf,
     },
-    /// It failed; beginning it again goes on where it stopped.
+    /// The download failed; the next one continues where it stopped.
     Failed {
         /// The reason.
         failure: DownloadFailure,
     },
-    /// The app stopped it; beginning it again goes on where it stopped.
+    /// The app stopped the download; the next one continues where it stopped.
     Cancelled,
 }
 
 impl DownloadPhase {
-    /// True if nothing follows.
+    /// True if this is the last phase.
     #[must_use]
     pub const fn is_last(&self) -> bool {
         matches!(
@@ -58,42 +58,42 @@ impl DownloadPhase {
     }
 }
 
-/// Why a file could not be downloaded.
+/// The reason why a file could not be downloaded.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
 #[non_exhaustive]
 pub enum DownloadFailure {
-    /// Its host was not reached, or had trouble of its own, as often as is tried. Trying again later may help.
+    /// All tries are used up, because the host was not reached or was in trouble. A later download may succeed.
     Unreachable {
-        /// How often it was tried.
+        /// The number of tries.
         tries: u32,
         /// The last failure.
         reason: String,
     },
-    /// Its host does not have it.
+    /// The host does not have the file.
     Absent,
-    /// Its host does not give it.
+    /// The host refuses the file.
     Refused {
         /// The HTTP status.
         status: u32,
     },
-    /// The bytes that came are not the file that the message describes.
+    /// The received bytes are not the file that the message describes.
     AnotherFile {
         /// The difference.
         reason: String,
     },
-    /// It is larger than the cache: `Config.file_cache_bytes`.
+    /// The file is larger than the cache: `Config.file_cache_bytes`.
     TooLarge {
         /// The most bytes.
         limit: Count,
-        /// How many it has, or has at least.
+        /// The size of the file, or a lower bound of it.
         actual: Count,
     },
-    /// Its address is none, or one that is not encrypted and beyond this machine.
+    /// The URL is not valid, or not encrypted and not of this machine.
     Address {
         /// The fault.
         reason: String,
     },
-    /// The disk did not take it.
+    /// The disk refused the file.
     Disk {
         /// The words of the operating system.
         reason: String,

@@ -1,5 +1,5 @@
-//! The edits of each kind of view, as they cross into other languages: records and enums there know
-//! no type parameters, so each view has an enum of its own, made here.
+//! The edits of each kind of view for other languages. Records and enums there have no type parameters, so each
+//! view has an enum of its own, made here.
 
 /// Makes the enum of a view's edits, and the way from and to [`super::Edit`].
 macro_rules! edits {
@@ -7,39 +7,40 @@ macro_rules! edits {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, uniffi::Enum)]
         pub enum $name {
-            /// All of them anew. Such an edit comes first and alone; an item that stays has the key that it had.
+            /// All items, in place of the old ones. A reset comes first and alone. An item that stays keeps its
+            /// key.
             Reset {
                 /// All of them, in order.
                 $many: Vec<$item>,
             },
-            /// Neighbours are put in.
+            /// Adds neighbouring items.
             Insert {
-                /// Where the first of them stands then.
+                /// The index of the first of them after the edit.
                 at: u32,
                 /// The neighbours, in order.
                 $many: Vec<$item>,
             },
-            /// Neighbours are taken out.
+            /// Removes neighbouring items.
             Remove {
-                /// Where the first of them stands.
+                /// The index of the first of them.
                 at: u32,
-                /// The number of neighbours.
+                /// The number of items.
                 count: u32,
             },
-            /// One is different and has the same key.
+            /// Replaces an item by one with the same key.
             Replace {
-                /// Where it stands.
+                /// The index of the item.
                 at: u32,
-                /// The item now.
+                /// The new item.
                 $one: $item,
             },
-            /// One stands elsewhere and has the same key.
+            /// Moves an item; it keeps its key.
             Move {
-                /// Where it stood.
+                /// The old index of the item.
                 from: u32,
-                /// Where it stands, counted after it was taken out.
+                /// The new index, counted after the item was removed.
                 to: u32,
-                /// The item now.
+                /// The new item.
                 $one: $item,
             },
         }
@@ -101,7 +102,7 @@ macro_rules! edits {
 
 pub(super) use edits;
 
-/// An index or a length that fits: windows are far smaller.
+/// An index or a length as 32 bits; windows are far smaller.
 pub(super) fn narrow(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }

@@ -1,4 +1,4 @@
-//! The members of a conversation, or one of its lists beside them, live: who, in which role, silenced or not.
+//! The live list of a conversation's members, or of its silenced or blocked clients.
 
 use std::sync::Arc;
 
@@ -12,27 +12,27 @@ use super::{Version, Windows};
 /// The most members that one step makes a window larger by.
 const STEP_MAX: u32 = 500;
 
-/// Which clients of a conversation a list shows.
+/// The groups of clients that a list can show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
 pub enum MemberGroup {
     /// All members: the owner, then managers, then the others.
     #[default]
     Members,
-    /// The members that may remove and silence others: the owner and the managers.
+    /// The owner and the managers, who may remove and silence others.
     Managers,
-    /// The members that may read and not send, as far as the service told; `MemberList.refresh` asks it for all.
+    /// The silenced members, as far as the service told; `MemberList.refresh` asks for all.
     Silenced,
-    /// The clients that cannot come in, as far as the service told; `MemberList.refresh` asks it for all.
+    /// The blocked clients, as far as the service told; `MemberList.refresh` asks for all.
     Blocked,
 }
 
-/// Which members a list shows, and how many at first.
+/// The options of a list of members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct MemberListOptions {
-    /// Which; none for all members.
+    /// The group; none for all members.
     #[uniffi(default)]
     pub group: Option<MemberGroup>,
-    /// How many rows the first window has, 1 to 500.
+    /// The rows of the first window, 1 to 500.
     #[uniffi(default = 100)]
     pub page: u32,
 }
@@ -46,55 +46,54 @@ impl Default for MemberListOptions {
     }
 }
 
-/// A member as a list shows it.
+/// A member in a list.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct MemberRow {
-    /// Who: the key of the row.
+    /// The client; also the key of the row.
     pub client: ClientId,
     /// The member's role.
     pub role: MemberRole,
-    /// True if it is this client.
+    /// True if the member is this client.
     pub is_me: bool,
-    /// True if it may read and not send, as far as the service told.
+    /// True if the member is silenced, as far as the service told.
     pub silenced: bool,
 }
 
 edits! {
-    /// One edit of a list of members. An index is good for applying that edit, after those before it,
-    /// and for nothing else.
+    /// One edit of a list of members. An index is valid for this edit only, after those before it.
     MemberEdit of MemberRow as row, rows
 }
 
 /// The changes of a list of members.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct MemberUpdate {
-    /// The version that the edits lead to: `next` takes it.
+    /// The version after the edits, for `next`.
     pub version: Version,
-    /// The commit whose state the window shows; it never goes back.
+    /// The commit that the window shows; it never goes back.
     pub seq: CommitSeq,
     /// The edits, in order.
     pub edits: Vec<MemberEdit>,
     /// True if there are more members than the window shows.
     pub more: bool,
-    /// How many there are.
+    /// The number of members.
     pub total: Count,
 }
 
-/// A list of members at one moment.
+/// The state of a list of members.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MemberListState {
-    /// The version: `next` takes it.
+    /// The version of the state, for `next`.
     pub version: Version,
     /// The rows, from the top.
     pub rows: Vec<MemberRow>,
     /// True if there are more than these.
     pub more: bool,
-    /// How many there are.
+    /// The number of members.
     pub total: Count,
 }
 
 impl MemberListState {
-    /// Takes an update that `next` answered to this state's version.
+    /// Applies an update that `next` answered for this state's version.
     pub fn apply(&mut self, update: MemberUpdate) {
         for edit in update.edits {
             apply(&mut self.rows, edit.into());
@@ -121,12 +120,12 @@ pub struct MemberView {
     windows: Windows<Arc<MemberRow>>,
     seq: CommitSeq,
     total: usize,
-    /// The window as it was read last, before it was cut to the limit.
+    /// The last reading of the window, before it was cut to the limit.
     shown: Option<(usize, usize)>,
 }
 
 impl MemberView {
-    /// A view that has read nothing yet.
+    /// A view without a window.
     #[must_use]
     pub fn new(options: MemberListOptions) -> Self {
         Self {
@@ -139,13 +138,13 @@ impl MemberView {
         }
     }
 
-    /// Which clients it shows.
+    /// The group of the view.
     #[must_use]
     pub const fn group(&self) -> MemberGroup {
         self.group
     }
 
-    /// How many rows its window has.
+    /// The rows of its window.
     #[must_use]
     pub fn len(&self) -> usize {
         self.windows.newest().len()
@@ -163,7 +162,7 @@ impl MemberView {
         self.limit = self.limit.saturating_add(rows);
     }
 
-    /// True if it shows what the store holds.
+    /// True if the view shows the store's present content.
     #[must_use]
     pub fn is_fresh(&self, seq: CommitSeq) -> bool {
         let has_read = self.windows.version() != Version::NONE;
@@ -184,11 +183,11 @@ impl MemberView {
         })
     }
 
-    /// Reads the list as a snapshot has it. One of a conversation that is gone is empty.
+    /// Reads the list of a snapshot. The list of a conversation that is gone is empty.
     ///
     /// # Errors
     ///
-    /// Those of reading: the view shows what it showed.
+    /// Those of reading: the view keeps its window.
     pub fn refresh(
         &mut self,
         snapshot: &Snapshot<'_>,

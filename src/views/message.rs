@@ -12,41 +12,41 @@ use super::quote::Quote;
 /// A message as an app shows it.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct Message {
-    /// Its key, for ever: the same while it is unsent, when it is sent, edited and recalled.
+    /// The key of the message. It stays the same when the message is sent, edited and recalled.
     pub key: MessageKey,
-    /// The conversation it is in.
+    /// The conversation of the message.
     pub conversation: ConversationId,
-    /// Where the service finds it; none while it is unsent.
+    /// The place of the message at the service; none while the message is unsent.
     pub reference: Option<MessageRef>,
-    /// The id this device gave it; none for messages that other devices sent.
+    /// The id that this device gave the message; none for messages from other devices.
     pub local_id: Option<LocalId>,
     /// The sender.
     pub sender: ClientId,
-    /// True if this client sent it, from whatever device.
+    /// True if this client sent it, from any device.
     pub is_own: bool,
-    /// The service's time; of an unsent message, this device's when it was enqueued.
+    /// The service's time. For an unsent message, this device's time of the enqueueing.
     pub sent_at: Timestamp,
     /// The content.
     pub content: MessageContent,
-    /// The message that it answers; none of one that is no reply.
+    /// The answered message; none for a message that is no reply.
     pub reply_to: Option<Quote>,
     /// The clients that are mentioned by name.
     pub mentions: Mentions,
-    /// True if somebody else calls this client by name.
+    /// True if another client mentions this client.
     pub mentions_me: bool,
-    /// How far it got; none of others' messages.
+    /// The delivery; none for others' messages.
     pub delivery: Option<Delivery>,
-    /// Its outbox entry, to retry or discard it; none once it is sent.
+    /// The outbox entry of the message, to retry or discard it; none once the message is sent.
     pub entry: Option<OutboxEntryId>,
-    /// When it was last edited or recalled, by the service's clock.
+    /// The time of the last edit or recall, by the service's clock.
     pub edited_at: Option<Timestamp>,
-    /// An edit or a recall by this device that the service has not acknowledged: while it waits,
-    /// `content` shows its effect; once it failed for good, `content` is what it was before.
+    /// An edit or a recall by this device that the service has not acknowledged. While it waits, `content`
+    /// shows its effect; after it failed for good, `content` is the old content again.
     pub change: Option<PendingChange>,
 }
 
 impl Message {
-    /// A message or echo of a conversation; none of a gap.
+    /// The message or echo of an item; none for a gap.
     #[must_use]
     pub fn of_item(
         snapshot: &Snapshot<'_>,
@@ -106,8 +106,8 @@ impl Message {
         })
     }
 
-    /// A message that was just enqueued, or that failed after so many tries, or that the service has; none of one
-    /// without any id.
+    /// A message that was just enqueued, or failed after this number of tries, or is at the service; none for a
+    /// message without any id.
     #[must_use]
     pub fn enqueued(
         message: model::Message,
@@ -134,7 +134,7 @@ impl Message {
         Self::of(message, me, Some(delivery), entry, quote)
     }
 
-    /// The message as `me` sees it, once the service has it; none of one without any id.
+    /// The message as `me` sees it, once the service has it; none for a message without any id.
     fn sent(message: model::Message, me: &ClientId, reply_to: Option<Quote>) -> Option<Self> {
         let delivery = match message.state {
             MessageState::Pending | MessageState::Sent => Delivery::Sent,

@@ -1,4 +1,4 @@
-//! The list of all that is unsent, in the order of enqueueing: why it waits, and until when.
+//! The live list of unsent work, in the order of enqueueing, with the reason and the end of each wait.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,58 +14,57 @@ use super::diff::{Keyed, apply};
 use super::edits::edits;
 use super::{Uploads, Version, Windows};
 
-/// One unsent piece of work, and why it is not done.
+/// One piece of unsent work, with the reason why it waits or failed.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct OutboxRow {
-    /// Its number: numbers grow in the order of enqueueing.
+    /// The number of the entry. Numbers grow in the order of enqueueing.
     pub entry: OutboxEntryId,
-    /// The conversation it belongs to.
+    /// The conversation of the work.
     pub conversation: ConversationId,
-    /// The message it makes, if it makes one.
+    /// The entry's message; none if the entry makes no message.
     pub message: Option<MessageKey>,
     /// The kind of work.
     pub kind: OutboxKind,
-    /// When it was enqueued, by this device's clock.
+    /// The time of the enqueueing, by this device's clock.
     pub enqueued_at: Timestamp,
-    /// How often it was sent, or refused before it left.
+    /// The number of times that the entry was sent, or refused before it left.
     pub tries: Count,
-    /// Where it stands: the obstacle that it waits for, or why it failed.
+    /// The delivery: the obstacle of a waiting entry, or the reason of a failure.
     pub delivery: Delivery,
-    /// When it is tried next, by this device's clock, where that is known: the service allows so many
-    /// in a minute, or refused the last try for the time being.
+    /// The time of the next try, by this device's clock, where it is known: the service limits the rate, or
+    /// refused the last try for now.
     pub next_try: Option<Timestamp>,
-    /// The service's refusal of the last try, where it refused for the time being.
+    /// The service's refusal of the last try, if the refusal will pass.
     pub refusal: Option<ServiceRefusal>,
 }
 
 edits! {
-    /// One edit of the list of unsent work. An index is good for applying that edit, after those before
-    /// it, and for nothing else.
+    /// One edit of the list of unsent work. An index is valid for this edit only, after those before it.
     OutboxEdit of OutboxRow as row, rows
 }
 
 /// The changes of the list of unsent work.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct OutboxUpdate {
-    /// The version that the edits lead to: `next` takes it.
+    /// The version after the edits, for `next`.
     pub version: Version,
-    /// The commit whose state the list shows; it never goes back.
+    /// The commit that the list shows; it never goes back.
     pub seq: CommitSeq,
     /// The edits, in order.
     pub edits: Vec<OutboxEdit>,
 }
 
-/// The list of unsent work at one moment.
+/// The state of the list of unsent work.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OutboxListState {
-    /// The version: `next` takes it.
+    /// The version of the state, for `next`.
     pub version: Version,
     /// The rows, in the order of enqueueing.
     pub rows: Vec<OutboxRow>,
 }
 
 impl OutboxListState {
-    /// Takes an update that `next` answered to this state's version.
+    /// Applies an update that `next` answered for this state's version.
     pub fn apply(&mut self, update: OutboxUpdate) {
         for edit in update.edits {
             apply(&mut self.rows, edit.into());
@@ -82,30 +81,30 @@ impl Keyed for OutboxRow {
     }
 }
 
-/// The work that a client keeps back although it is signed in. Times are those of the device's clock.
+/// The work that a signed-in client delays. Times are of the device's clock.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Holds {
-    /// Until when no message is sent.
+    /// The time until which no message is sent.
     pub sends: Option<Timestamp>,
-    /// Until when nothing else is sent.
+    /// The time until which no other command is sent.
     pub others: Option<Timestamp>,
-    /// Conversations to which nothing is sent for now, because the service refused the last try.
+    /// Conversations that wait, because the service refused their last try.
     pub refused: BTreeMap<ConversationNumber, Refused>,
-    /// Entries that the app's server is asked to sign.
+    /// Entries that wait for a signature of the app's server.
     pub signing: BTreeSet<OutboxEntryId>,
 }
 
-/// A conversation whose last try the service refused for the time being.
+/// A conversation whose last try the service refused for now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// When it is tried again.
+    /// The time of the next try.
     pub until: Timestamp,
     /// The service's refusal.
     pub refusal: ServiceRefusal,
 }
 
 impl Holds {
-    /// Until when the first unsent entry of a conversation is kept back; none if it is not.
+    /// The time until which the first unsent entry of a conversation waits; none if it does not wait.
     #[must_use]
     pub fn until(&self, entry: &Entry) -> Option<Timestamp> {
         let pace = match entry.intent {
@@ -123,7 +122,7 @@ impl Holds {
     }
 }
 
-/// A view of all that is unsent.
+/// A view of all unsent work.
 #[derive(Debug, Default)]
 pub struct OutboxView {
     windows: Windows<Arc<OutboxRow>>,
@@ -134,13 +133,13 @@ pub struct OutboxView {
 }
 
 impl OutboxView {
-    /// A view that has read nothing yet.
+    /// A view without a window.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// True if it shows what the store holds, and what keeps the client from sending, as given.
+    /// True if the view shows the store's present content and the given obstacles of sending.
     #[must_use]
     pub fn is_fresh(&self, seq: CommitSeq, reach: Reach, holds: &Holds, uploads: &Uploads) -> bool {
         let has_read = self.windows.version() != Version::NONE;
@@ -162,11 +161,11 @@ impl OutboxView {
         })
     }
 
-    /// Reads the list as a snapshot has it.
+    /// Reads the list of a snapshot.
     ///
     /// # Errors
     ///
-    /// Those of reading: the view shows what it showed.
+    /// Those of reading: the view keeps its window.
     pub fn refresh(
         &mut self,
         snapshot: &Snapshot<'_>,
@@ -185,7 +184,7 @@ impl OutboxView {
                 entry.intent,
                 Intent::Read(_) | Intent::Details(_) | Intent::Mute(_)
             );
-            // The first of a conversation is the one that could go.
+            // The first entry of a conversation is the next to go.
             let is_head = waits && (is_state || begun.insert(entry.conversation));
             let delivery = Delivery::of(&entry, &row, reach).with_uploads(entry.id, uploads);
             let hold = holds.until(&entry).filter(|_| is_head);

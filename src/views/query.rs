@@ -1,14 +1,14 @@
-//! Queries of conversations over this device's store: the conditions and the order are the service's own.
+//! Queries of conversations over this device's store. The conditions and the order are the service's.
 //!
 //! | column | on this device |
 //! |---|---|
-//! | `objectId`, `name`, `c`, `m`, `attr`, `lm`, `createdAt`, `updatedAt`, own columns | as the service told, with what waits in the outbox |
+//! | `objectId`, `name`, `c`, `m`, `attr`, `lm`, `createdAt`, `updatedAt`, own columns | the service's value, with the changes that wait in the outbox |
 //! | `mu` | this client alone, where it muted the conversation |
 //! | `unique`, `tr`, `sys`, `conv_type` | by the kind |
-//! | `uniqueId`, `joined`, `joinedAt` | not there |
+//! | `uniqueId`, `joined`, `joinedAt` | missing |
 //!
-//! Temporary conversations fit no query, as at the service. A device knows its own conversations and those that it
-//! asked for: a query finds others at the service only.
+//! No query finds temporary conversations, as at the service. A device knows its own conversations and those
+//! that it asked for. Only a query at the service finds others.
 
 use serde_json::{Map, Value};
 
@@ -20,7 +20,7 @@ use crate::store::{ConversationRow, Snapshot, StoreError};
 /// The most comparisons and bytes of text that one query may cost, over all conversations.
 const STEPS_MAX: u64 = 50_000_000;
 
-/// A condition that is read and can be asked of conversations.
+/// A parsed condition on conversations.
 #[derive(Clone, Debug)]
 pub(in crate::views) struct QueryTest {
     condition: QueryCondition,
@@ -36,12 +36,12 @@ impl QueryTest {
         })
     }
 
-    /// True if it is this condition.
+    /// True if the test was made from this condition.
     pub(in crate::views) fn is_of(&self, condition: &QueryCondition) -> bool {
         self.condition == *condition
     }
 
-    /// True if a conversation fits.
+    /// True if a conversation meets the condition.
     pub(in crate::views) fn fits(&self, snapshot: &Snapshot<'_>, row: &ConversationRow) -> bool {
         let steps = Steps::new(STEPS_MAX);
         let is_listed = row.kind != ConversationKind::Temporary;

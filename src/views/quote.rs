@@ -1,4 +1,4 @@
-//! The message that another one answers, as a screen shows it.
+//! The answered message of a reply, as a screen shows it.
 
 use crate::model::reply::{self, Reply, Target};
 use crate::model::{ClientId, MessageContent, MessageKey};
@@ -6,11 +6,11 @@ use crate::store::{ConversationRow, Snapshot};
 
 /// The message that a reply answers.
 ///
-/// A quote of a message that this device holds shows the message as it is now: edited or recalled. Any other quote is
-/// in the reply's words, and nobody has checked them.
+/// A quote of a message on this device shows its present state: edited or recalled. Any other quote shows the
+/// words of the reply, which nobody has checked.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct Quote {
-    /// The key to jump to; none where the reply names no message.
+    /// The key of the answered message; none where the reply names no message.
     pub message: Option<MessageKey>,
     /// The sender of the message.
     pub sender: ClientId,
@@ -21,7 +21,7 @@ pub struct Quote {
 }
 
 impl Quote {
-    /// The answered message as the content of a reply tells it; none for content that is no reply.
+    /// The answered message in the words of a reply; none for content that is no reply.
     pub(crate) fn told(content: &MessageContent) -> Option<Self> {
         let Reply {
             target,
@@ -40,7 +40,7 @@ impl Quote {
         })
     }
 
-    /// The message that a message of a conversation answers; none for a message that is no reply.
+    /// The answered message of a message; none for a message that is no reply.
     pub(crate) fn of(
         snapshot: &Snapshot<'_>,
         row: &ConversationRow,

@@ -1,4 +1,4 @@
-//! The last windows of a view, each with its version: a collector's window is compared with the newest.
+//! The last windows of a view, each with its version. A collector's window is compared with the newest one.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -8,13 +8,13 @@ use super::diff::{Edit, Keyed, difference};
 /// How many windows a view keeps. A collector that holds an older one is given everything anew.
 const KEPT: usize = 4;
 
-/// The number of a state of a view: it grows with each change. Zero is the version of a collector
-/// that has nothing yet.
+/// The number of a view's state. It grows with each change. Zero is the version of a collector without a
+/// window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(pub u64);
 
 impl Version {
-    /// The version of a collector that has nothing yet.
+    /// The version of a collector without a window.
     pub const NONE: Self = Self(0);
 
     /// The version of the next state.
@@ -60,7 +60,7 @@ impl<T: Keyed + Clone + PartialEq> Windows<T> {
         self.kept.is_empty()
     }
 
-    /// Takes a window as the newest.
+    /// Adds a window as the newest.
     pub fn push(&mut self, items: Vec<T>) {
         if self.kept.len() >= KEPT {
             self.kept.pop_front();
@@ -69,18 +69,18 @@ impl<T: Keyed + Clone + PartialEq> Windows<T> {
         self.kept.push_back((self.version, items));
     }
 
-    /// Forgets all windows but the newest: a collector that holds another one is given everything anew.
+    /// Drops all windows but the newest: a collector with another window then gets a reset.
     pub fn forget_older(&mut self) {
         let older = self.kept.len().saturating_sub(1);
         self.kept.drain(..older);
     }
 
-    /// Forgets all windows: the next one is given anew to everybody.
+    /// Drops all windows: every collector then gets a reset.
     pub fn forget_all(&mut self) {
         self.kept.clear();
     }
 
-    /// The edits that make the newest window of the one that `have` names.
+    /// The edits from the window of version `have` to the newest one.
     #[must_use]
     pub fn since(&self, have: Version) -> Vec<Edit<T>> {
         let held = self.kept.iter().find(|(version, _)| *version == have);
@@ -94,8 +94,7 @@ impl<T: Keyed + Clone + PartialEq> Windows<T> {
 }
 
 impl<T: Keyed + Clone + PartialEq> Windows<Arc<T>> {
-    /// The newest version and the edits that lead there from another one, as a collector gets them;
-    /// none when it has the newest.
+    /// The newest version and the edits that lead there from version `have`; none when `have` is the newest.
     #[must_use]
     pub fn news<E: From<Edit<T>>>(&self, have: Version) -> Option<(Version, Vec<E>)> {
         if have == self.version {
@@ -107,8 +106,8 @@ impl<T: Keyed + Clone + PartialEq> Windows<Arc<T>> {
         Some((self.version, edits.collect()))
     }
 
-    /// True if the newest window shows the same; items that are kept once are compared by where they
-    /// are. Where all windows were forgotten nothing is the same, an empty window included.
+    /// True if the newest window shows the same. Shared items are compared by their address. After all windows
+    /// were dropped the answer is false, also for an empty window.
     #[must_use]
     pub fn is_newest(&self, items: &[Arc<T>]) -> bool {
         let Some((_, newest)) = self.kept.back() else {
@@ -118,7 +117,7 @@ impl<T: Keyed + Clone + PartialEq> Windows<Arc<T>> {
         items.len() == newest.len() && items.iter().zip(newest).all(is_same)
     }
 
-    /// Takes the items of the newest window where they are the same: they are kept once.
+    /// Replaces items by equal ones of the newest window, so each is kept once.
     #[must_use]
     pub fn shared(&self, items: Vec<Arc<T>>) -> Vec<Arc<T>> {
         let before = self.newest().iter().map(|item| (item.key(), item));

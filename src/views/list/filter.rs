@@ -1,23 +1,23 @@
-//! Which conversations a list shows, decided on this device.
+//! Filters of a list of conversations, evaluated on this device.
 
 use crate::model::query::{FilterError, QueryCondition};
 use crate::model::{ClientId, ConversationKind, Json};
 use crate::store::{ConversationNumber, ConversationRow, Snapshot};
 use crate::views::query::QueryTest;
 
-/// Which conversations a list shows.
+/// The conversations that a list shows.
 #[derive(Clone, Debug, PartialEq, uniffi::Enum)]
 pub enum ConversationFilter {
-    /// Conversations with something unread.
+    /// Conversations with unread messages.
     Unread,
     /// Conversations whose unread messages mention the client.
     Mentioned,
-    /// Conversations that are muted.
+    /// Muted conversations.
     Muted,
-    /// Conversations that were hidden on this device, as long as nothing newer happens in them. A list whose filter
-    /// does not name them leaves them out.
+    /// Conversations that were hidden on this device and have no newer activity. A list leaves them out unless
+    /// its filter names them.
     Hidden,
-    /// Conversations that are pinned on this device.
+    /// Conversations that were pinned on this device.
     Pinned,
     /// Conversations with unsent messages, failed ones included.
     Unsent,
@@ -31,35 +31,35 @@ pub enum ConversationFilter {
         /// The member.
         client: ClientId,
     },
-    /// Conversations whose name has a text in it, without regard to upper and lower case.
+    /// Conversations whose name contains a text, in upper or lower case.
     Name {
         /// The text.
         contains: String,
     },
-    /// Conversations of which an attribute has a value.
+    /// Conversations with an attribute of this value.
     Attribute {
-        /// The attribute's name; names with dots between them lead into objects.
+        /// The attribute's name; dots separate the names inside objects.
         path: String,
         /// The value.
         equals: Json,
     },
-    /// Conversations that fit a condition of a query, as the service would find them; see `QueryCondition`. A conversation of
-    /// which an expression (`QueryCondition.Matches`) would have to look at too much does not fit.
+    /// Conversations that meet a condition of a query, as at the service; see `QueryCondition`. A conversation
+    /// does not match if evaluating an expression (`QueryCondition.Matches`) on it would cost too much.
     Query {
         /// The condition.
         condition: QueryCondition,
     },
-    /// Conversations that fit all parts.
+    /// Conversations that match all parts.
     All {
         /// The parts.
         parts: Vec<ConversationFilter>,
     },
-    /// Conversations that fit at least one part.
+    /// Conversations that match at least one part.
     Any {
         /// The parts.
         parts: Vec<ConversationFilter>,
     },
-    /// Conversations that do not fit a part.
+    /// Conversations that do not match the part.
     Not {
         /// The part.
         part: Box<ConversationFilter>,
@@ -80,7 +80,7 @@ impl ConversationFilter {
         Ok(())
     }
 
-    /// True if the filter says something of hidden conversations: it alone decides on them then.
+    /// True if the filter names hidden conversations; then the filter alone decides about them.
     pub(super) fn names_hidden(&self) -> bool {
         match self {
             Self::Hidden => true,
@@ -90,7 +90,7 @@ impl ConversationFilter {
         }
     }
 
-    /// True if a conversation fits.
+    /// True if a conversation matches.
     pub(super) fn fits(
         &self,
         snapshot: &Snapshot<'_>,
@@ -116,7 +116,7 @@ impl ConversationFilter {
                 .attributes
                 .as_ref()
                 .is_some_and(|attributes| has(attributes, path, equals)),
-            // A condition that could not be read fits nothing.
+            // A condition that could not be read matches nothing.
             Self::Query { condition } => {
                 let test = tests.iter().find(|test| test.is_of(condition));
                 test.is_some_and(|test| test.fits(snapshot, row))

@@ -21,16 +21,16 @@ pub use filter::ConversationFilter;
 pub use row::{ContentKind, ConversationRow, LastMessage};
 pub use view::{Dirty, ListView};
 
-/// Which conversations a list shows, in which order, and how many at first.
+/// The options of a list of conversations.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct ListOptions {
-    /// Which; none for all.
+    /// The filter; none for all conversations.
     #[uniffi(default)]
     pub filter: Option<ConversationFilter>,
-    /// In which order; none for the newest activity first.
+    /// The order; none for the newest activity first.
     #[uniffi(default)]
     pub order: Option<ConversationOrder>,
-    /// How many rows the first window has, 1 to 500.
+    /// The rows of the first window, 1 to 500.
     #[uniffi(default = 50)]
     pub page: u32,
 }
@@ -46,11 +46,11 @@ impl Default for ListOptions {
 }
 
 impl ListOptions {
-    /// Whether the conditions of queries in the filter can be used.
+    /// Checks the conditions of queries in the filter.
     ///
     /// # Errors
     ///
-    /// [`FilterError`] says what can't.
+    /// [`FilterError`] with the part that can't be used.
     pub fn check(&self) -> Result<(), FilterError> {
         self.filter
             .as_ref()
@@ -58,57 +58,57 @@ impl ListOptions {
     }
 }
 
-/// The order of a list. Pinned conversations come first in every order. Conversations that are alike stand by
-/// activity, the newest first.
+/// The order of a list. Pinned conversations come first in every order. Conversations that are equal in the
+/// order follow the newest activity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Enum)]
 pub enum ConversationOrder {
     /// The newest activity first.
     #[default]
     Activity,
-    /// Conversations with something unread come first.
+    /// Conversations with unread messages come first.
     UnreadFirst,
     /// By name, without regard to upper and lower case; those without a name last.
     Name,
-    /// The newest conversation first, by when the service made it; those it has not made yet first.
+    /// The newest conversation first, by the service's time of its creation; conversations that the service has
+    /// not made yet come first.
     Created,
 }
 
 edits! {
-    /// One edit of a list. An index is good for applying that edit, after those before it, and for
-    /// nothing else.
+    /// One edit of a list. An index is valid for this edit only, after those before it.
     ListEdit of ConversationRow as row, rows
 }
 
 /// The changes of a list.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct ListUpdate {
-    /// The version that the edits lead to: `next` takes it.
+    /// The version after the edits, for `next`.
     pub version: Version,
-    /// The commit whose state the window shows; it never goes back.
+    /// The commit that the window shows; it never goes back.
     pub seq: CommitSeq,
     /// The edits, in order.
     pub edits: Vec<ListEdit>,
-    /// True if more conversations fit than the window shows.
+    /// True if more conversations match than the window shows.
     pub more: bool,
-    /// How many conversations fit.
+    /// The number of conversations that match.
     pub total: Count,
 }
 
-/// A list at one moment.
+/// The state of a list.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ListState {
-    /// The version: `next` takes it.
+    /// The version of the state, for `next`.
     pub version: Version,
     /// The rows, from the top.
     pub rows: Vec<ConversationRow>,
-    /// True if more conversations fit than these.
+    /// True if more conversations match than these.
     pub more: bool,
-    /// How many conversations fit.
+    /// The number of conversations that match.
     pub total: Count,
 }
 
 impl ListState {
-    /// Takes an update that `next` answered to this state's version.
+    /// Applies an update that `next` answered for this state's version.
     pub fn apply(&mut self, update: ListUpdate) {
         for edit in update.edits {
             apply(&mut self.rows, edit.into());

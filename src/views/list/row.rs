@@ -19,19 +19,19 @@ const WORDS_MAX: usize = 200;
 /// A conversation as a list shows it.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct ConversationRow {
-    /// Its key: the same before and after the service gave it an id.
+    /// The key of the conversation. It stays the same when the service gives the conversation an id.
     pub key: ConversationKey,
-    /// Its id now; ids it had before keep resolving.
+    /// The present id of the conversation; earlier ids stay valid.
     pub conversation: ConversationId,
     /// Its kind.
     pub kind: ConversationKind,
     /// Its name, shared by all members.
     pub name: Option<String>,
-    /// The other one, of two.
+    /// The other member of a conversation of two.
     pub peer: Option<ClientId>,
     /// Some of the other members, at most four.
     pub faces: Vec<ClientId>,
-    /// How many members it has.
+    /// The number of members.
     pub member_count: Count,
     /// The unread messages.
     pub unread: Unread,
@@ -39,45 +39,45 @@ pub struct ConversationRow {
     pub last: Option<LastMessage>,
     /// The draft on this device: its first words, at most 200 characters on one line.
     pub draft: Option<String>,
-    /// Those who write just now. Somebody who is not heard of for six seconds does not write any more.
+    /// The members who type now. A member counts for six seconds after the last sign of typing.
     pub typing: Vec<ClientId>,
-    /// When something happened last: the order of activity goes by it.
+    /// The time of the last activity, which decides the order of activity.
     pub active_at: Timestamp,
-    /// True if this client asked not to be notified about it.
+    /// True if this client muted the conversation.
     pub muted: bool,
-    /// True if it stands above the others, on this device.
+    /// True if the conversation is pinned on this device.
     pub pinned: bool,
-    /// How many messages to it are unsent and will be sent.
+    /// The number of unsent messages that will be sent.
     pub unsent: Count,
-    /// How many messages to it failed for good.
+    /// The number of messages that failed for good.
     pub failed: Count,
-    /// True if this client is no longer in it.
+    /// True if this client is no longer in the conversation.
     pub left: bool,
 }
 
 /// The newest message of a conversation, as a list shows it.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct LastMessage {
-    /// Its key, for ever.
+    /// The key of the message; it never changes.
     pub key: MessageKey,
     /// The sender.
     pub sender: ClientId,
-    /// True if this client sent it, from whatever device.
+    /// True if this client sent it, from any device.
     pub is_own: bool,
-    /// The service's time; of an unsent message, this device's when it was enqueued.
+    /// The service's time. For an unsent message, this device's time of the enqueueing.
     pub sent_at: Timestamp,
     /// The kind of its content.
     pub kind: ContentKind,
-    /// The first words, at most 200 characters on one line; none where it has no words.
+    /// The first words, at most 200 characters on one line; none for content without words.
     pub words: Option<String>,
-    /// How far it got; none of others' messages.
+    /// The delivery; none for others' messages.
     pub delivery: Option<Delivery>,
 }
 
 /// The kinds of content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
 pub enum ContentKind {
-    /// Words.
+    /// A text.
     Text,
     /// A picture.
     Image,
@@ -89,7 +89,7 @@ pub enum ContentKind {
     Location,
     /// Any other file.
     File,
-    /// The sender took the message back.
+    /// The sender recalled the message.
     Recalled,
     /// A type of the app's own, or one that this build does not know.
     Custom,

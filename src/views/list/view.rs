@@ -1,7 +1,7 @@
-//! The view: the order of all conversations that fit, and the rows of the window.
+//! The view: the order of all conversations that match, and the rows of the window.
 //!
-//! A commit says which conversations it touched: those alone are looked at again, however many there
-//! are.
+//! A commit names the conversations that it touched. The view reads only these again, whatever the number of
+//! conversations.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -19,7 +19,7 @@ use super::{ConversationFilter, ConversationOrder, ConversationRow, ListOptions,
 /// The most rows of a first window, and the most that come with one load.
 const PAGE_MAX: u32 = 500;
 
-/// Which conversations changed since a view was read.
+/// The conversations that changed since a view was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Dirty {
     /// These conversations.
@@ -36,11 +36,11 @@ pub struct ListView {
     /// The conditions of queries in the filter.
     tests: Vec<QueryTest>,
     order: ConversationOrder,
-    /// How many rows the window may have.
+    /// The most rows of the window.
     limit: usize,
-    /// All that fit, in order.
+    /// All conversations that match, in order.
     order_of_all: BTreeSet<Place>,
-    /// Where each of them stands.
+    /// The place of each of them.
     places: BTreeMap<ConversationNumber, Place>,
     windows: Windows<Arc<ConversationRow>>,
     more: bool,
@@ -49,7 +49,7 @@ pub struct ListView {
     typing: Arc<Typing>,
 }
 
-/// Where a conversation stands: the least is on top.
+/// The place of a conversation in the order; the least is on top.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     /// True if it is not pinned.
@@ -62,8 +62,8 @@ struct Place {
 }
 
 impl ListView {
-    /// A view that has read nothing yet. [`ListOptions::check`] says whether the filter can be used; a condition
-    /// that can't be fits nothing.
+    /// A view without a window. [`ListOptions::check`] checks the filter; a condition that can't be used
+    /// matches nothing.
     #[must_use]
     pub fn new(options: ListOptions) -> Self {
         let mut tests = Vec::new();
@@ -87,7 +87,7 @@ impl ListView {
         }
     }
 
-    /// Shows others, or the same in another order: a reset follows.
+    /// Changes the filter or the order: a reset follows.
     pub fn show(&mut self, options: ListOptions) {
         let windows = std::mem::take(&mut self.windows);
         let typing = Arc::clone(&self.typing);
@@ -104,7 +104,7 @@ impl ListView {
         self.seq = None;
     }
 
-    /// Notes who writes.
+    /// Notes the clients that type.
     pub fn set_typing(&mut self, typing: Arc<Typing>) {
         if self.typing != typing {
             self.typing = typing;
@@ -112,7 +112,7 @@ impl ListView {
         }
     }
 
-    /// How many rows the window has.
+    /// The rows of the window.
     #[must_use]
     pub fn len(&self) -> usize {
         self.windows.newest().len()
@@ -124,7 +124,7 @@ impl ListView {
         self.windows.newest().is_empty()
     }
 
-    /// True if it shows what the store holds, and whether the client is online, as given.
+    /// True if the view shows the store's present content and the given connection of the client.
     #[must_use]
     pub fn is_fresh(&self, seq: CommitSeq, reach: Reach) -> bool {
         self.seq == Some(seq) && self.reach == reach
@@ -143,11 +143,12 @@ impl ListView {
         })
     }
 
-    /// Reads the window as a snapshot has it; `dirty` has at least what changed since the last time.
+    /// Reads the window of a snapshot. `dirty` has at least the conversations that changed since the last
+    /// reading.
     ///
     /// # Errors
     ///
-    /// Those of reading: the view reads everything the next time.
+    /// Those of reading: the next reading is of everything.
     pub fn refresh(
         &mut self,
         snapshot: &Snapshot<'_>,
@@ -194,7 +195,7 @@ impl ListView {
         Ok(())
     }
 
-    /// Puts a conversation where it belongs now.
+    /// Puts a conversation at its present place.
     fn place(
         &mut self,
         snapshot: &Snapshot<'_>,
@@ -210,7 +211,7 @@ impl ListView {
         Ok(())
     }
 
-    /// Where a conversation stands; none if it does not fit.
+    /// The place of a conversation; none if it does not match.
     fn place_of(
         &self,
         snapshot: &Snapshot<'_>,
@@ -229,7 +230,7 @@ impl ListView {
         };
         let is_placed = snapshot.unread_totals().placed > 0;
         if self.filter.is_none() && self.order == ConversationOrder::Activity && !is_placed {
-            // The most usual list needs no row for it.
+            // The commonest list needs no row for the place.
             return Ok(Some(place));
         }
         let Some(row) = snapshot.shown_row(number)? else {
@@ -270,7 +271,7 @@ impl ListView {
         }
     }
 
-    /// The rows of the window; those that were not touched are the ones of before.
+    /// The rows of the window; untouched rows are reused.
     fn rows(
         &self,
         snapshot: &Snapshot<'_>,
@@ -290,7 +291,7 @@ impl ListView {
                 rows.push(with_typing(row, typing));
                 continue;
             }
-            // One whose row is damaged is not shown.
+            // A conversation with a damaged row is not shown.
             let Some(stored) = snapshot.shown_row(number)? else {
                 continue;
             };
@@ -307,7 +308,7 @@ impl ListView {
     }
 }
 
-/// A row, and who writes there; the same one where that is as it was.
+/// A row with the clients that type there; the same row if nothing changed.
 fn with_typing(row: &Arc<ConversationRow>, typing: &[ClientId]) -> Arc<ConversationRow> {
     if row.typing == typing {
         return Arc::clone(row);

@@ -1,9 +1,9 @@
-//! The keys of missing history: a gap keeps its key while it shrinks from either side; if it is
-//! split, the newer part keeps it.
+//! The keys of gaps. A gap keeps its key while it shrinks from either side; if a gap is split, the newer part
+//! keeps the key.
 
 use crate::store::{Gap, Position};
 
-/// The gaps that a view has shown last, with their keys.
+/// The last shown gaps of a view, with their keys.
 #[derive(Debug, Default)]
 pub(super) struct GapKeys {
     /// Oldest first.

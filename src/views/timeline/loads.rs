@@ -1,5 +1,4 @@
-//! Loads of a view: calls in one direction are one load, and a wanted page waits for a
-//! session.
+//! The loads of a view: calls in one direction share one load, and a wanted page waits for a session.
 
 use std::collections::BTreeMap;
 
@@ -23,10 +22,10 @@ pub enum Side {
 /// How many pages one load may bring that hold nothing visible.
 const PAGES_MAX: u32 = 50;
 
-/// One load after the other, of one side.
+/// The loads of one side, one after the other.
 #[derive(Debug, Default)]
 struct Loading {
-    /// The load that is under way, or waits for a session.
+    /// The load that is in progress, or waits for a session.
     wanted: Option<Wanted>,
     /// How many loads have ended.
     ended: u64,
@@ -67,7 +66,7 @@ impl Wanted {
 pub(super) struct Loads(BTreeMap<Side, Loading>);
 
 impl Loads {
-    /// Begins to load, or joins the load that is under way; answers its number.
+    /// Begins to load, or joins the load in progress; answers its number.
     pub(super) fn begin(&mut self, side: Side, limit: usize) -> u64 {
         let loading = self.0.entry(side).or_default();
         let wanted = loading.wanted.get_or_insert_with(|| Wanted::new(limit));
@@ -77,7 +76,7 @@ impl Loads {
         loading.ended.saturating_add(1)
     }
 
-    /// Begins to load a side that is seen, unless such a load failed or brought nothing in this session.
+    /// Begins to load a visible side, unless such a load failed or brought nothing in this session.
     pub(super) fn begin_seen(&mut self, side: Side, limit: usize) -> bool {
         let known = self.0.get(&side);
         let is_hopeless = known.is_some_and(|it| it.failure.is_some() || it.is_exhausted);
@@ -89,7 +88,7 @@ impl Loads {
         true
     }
 
-    /// The sides that something can be done about.
+    /// The sides whose loads can make progress.
     pub(super) fn due(&self, is_online: bool) -> impl Iterator<Item = Side> {
         let is_due = move |it: &Loading| {
             let wanted = it.wanted.as_ref();
@@ -99,12 +98,12 @@ impl Loads {
         due.map(|(side, _)| *side)
     }
 
-    /// How many messages a load is to bring.
+    /// The number of messages that a load is to bring.
     pub(super) fn limit(&self, side: Side) -> Option<usize> {
         Some(self.0.get(&side)?.wanted?.limit)
     }
 
-    /// The outcome of the load with this number; none while the load is under way.
+    /// The outcome of the load with this number; none while it is in progress.
     pub(super) fn outcome(&self, side: Side, number: u64) -> Option<Result<Count, FillFailure>> {
         let loading = self.0.get(&side)?;
         if loading.ended < number {
@@ -116,7 +115,7 @@ impl Loads {
         })
     }
 
-    /// Notes that the service is asked for a page. False when it was asked often enough.
+    /// Notes a request to the service for a page. False if the load has used up its requests.
     pub(super) fn ask(&mut self, side: Side) -> bool {
         let Some(wanted) = self.0.get_mut(&side).and_then(|it| it.wanted.as_mut()) else {
             return false;
@@ -132,13 +131,13 @@ impl Loads {
         wanted.is_some_and(|wanted| wanted.pages > 0)
     }
 
-    /// True if the page that came last brought nothing new.
+    /// True if the last page brought nothing new.
     pub(super) fn is_dry(&self, side: Side) -> bool {
         let wanted = self.0.get(&side).and_then(|it| it.wanted.as_ref());
         wanted.is_some_and(|wanted| wanted.is_dry)
     }
 
-    /// Notes that the page has come, and how many new messages it brought.
+    /// Notes that the page has come, and the number of its new messages.
     pub(super) fn answered(&mut self, side: Side, added: u32) {
         if let Some(wanted) = self.0.get_mut(&side).and_then(|it| it.wanted.as_mut()) {
             wanted.is_asked = false;
@@ -146,7 +145,7 @@ impl Loads {
         }
     }
 
-    /// Puts a load off until there is a session; its callers are told what there is by now.
+    /// Postpones a load until there is a session; its callers get the messages so far.
     pub(super) fn postpone(&mut self, side: Side) {
         if let Some(loading) = self.0.get_mut(&side)
             && let Some(wanted) = &mut loading.wanted
@@ -160,7 +159,7 @@ impl Loads {
         }
     }
 
-    /// Notes visible messages that came into the window; answers how many did in this load.
+    /// Notes visible messages that came into the window; answers their number in this load.
     pub(super) fn add(&mut self, side: Side, count: usize) -> Count {
         let wanted = self.0.get_mut(&side).and_then(|it| it.wanted.as_mut());
         wanted.map_or(Count(0), |wanted| {
@@ -170,7 +169,7 @@ impl Loads {
         })
     }
 
-    /// Ends a load well.
+    /// Ends a load with success.
     pub(super) fn end(&mut self, side: Side) {
         self.end_with(side, None);
     }
@@ -221,7 +220,7 @@ impl Loads {
         }
     }
 
-    /// Forgets all that is wanted: the window is another one.
+    /// Forgets all loads, because the window is another one.
     pub(super) fn forget(&mut self) {
         for side in self.0.keys().copied().collect::<Vec<_>>() {
             self.end(side);
@@ -229,7 +228,7 @@ impl Loads {
         self.forget_failures();
     }
 
-    /// Forgets gaps that are no more.
+    /// Forgets gaps that no longer exist.
     pub(super) fn keep_gaps(&mut self, is_there: impl Fn(u64) -> bool) {
         for (side, loading) in &mut self.0 {
             let is_gone = matches!(side, Side::Gap(key) if !is_there(*key));

@@ -32,26 +32,26 @@ use super::message::Message;
 pub use loads::Side;
 pub use view::{Next, TimelineView, Wish};
 
-/// The beginning of a timeline and the work that it does by itself.
+/// The beginning of a timeline and its automatic work.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct TimelineOptions {
-    /// Where it begins; none for the newest messages.
+    /// The beginning; none for the newest messages.
     #[uniffi(default)]
     pub start: Option<TimelineStart>,
-    /// How many items the first window has, 1 to 500.
+    /// The items of the first window, 1 to 500.
     #[uniffi(default = 50)]
     pub page: u32,
-    /// How many items the window may have, at least two pages: beyond it the end is cut that is further
-    /// from what is seen.
+    /// The most items of the window, at least two pages. Beyond it the window is cut at the end that is further
+    /// from the visible items.
     #[uniffi(default = 600)]
     pub window_max: u32,
-    /// True if missing history that is seen is fetched by itself.
+    /// True to fetch missing history that is visible.
     #[uniffi(default = true)]
     pub fill_visible: bool,
-    /// True if what was seen is marked read.
+    /// True to mark visible messages read.
     #[uniffi(default = true)]
     pub read_visible: bool,
-    /// True if recalled messages are left out.
+    /// True to leave out recalled messages.
     #[uniffi(default)]
     pub hide_recalled: bool,
 }
@@ -69,13 +69,13 @@ impl Default for TimelineOptions {
     }
 }
 
-/// Where a timeline begins.
+/// The beginning of a timeline.
 #[derive(Clone, Debug, Default, PartialEq, uniffi::Enum)]
 pub enum TimelineStart {
     /// At the newest message.
     #[default]
     Newest,
-    /// At the first message of somebody else that is newer than the own read mark.
+    /// The first message of another client that is newer than the own read mark.
     FirstUnread,
     /// At a message.
     Message {
@@ -84,7 +84,7 @@ pub enum TimelineStart {
     },
     /// At a message that may not be on this device.
     Reference {
-        /// Where the service finds it.
+        /// The place of the message at the service.
         reference: MessageRef,
     },
     /// At the first message of that time or later.
@@ -97,7 +97,7 @@ pub enum TimelineStart {
 /// One item of a timeline.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct TimelineItem {
-    /// Its key: no two items of a window have the same.
+    /// The item's key; no two items of a window have the same key.
     pub key: ItemKey,
     /// The kind of item, with its contents.
     pub kind: TimelineItemKind,
@@ -115,54 +115,54 @@ pub enum TimelineItemKind {
         /// The message.
         message: Message,
     },
-    /// History that this device does not hold.
+    /// Missing history.
     Gap {
-        /// Whether it is being fetched.
+        /// The state of fetching it.
         state: FillState,
     },
-    /// The mark before the first message that was unread when the view began; it stays there.
+    /// The mark before the first message that was unread when the view began; the mark stays there.
     FirstUnread {
-        /// How many messages were unread.
+        /// The number of unread messages.
         count: Count,
-        /// True if that is only a lower bound.
+        /// True if the number is only a lower bound.
         at_least: bool,
     },
 }
 
-/// Whether missing history is being fetched.
+/// The state of fetching missing history.
 #[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Enum)]
 pub enum FillState {
-    /// The gap was not asked for.
+    /// No request is planned.
     #[default]
     Idle,
-    /// The gap is wanted, and will be fetched when the client is online.
+    /// The history is wanted, and is fetched when the client is online.
     Waiting,
-    /// The gap is being fetched.
+    /// The history is being fetched.
     Loading,
-    /// Fetching it failed: `fill` tries again, and so does the next session.
+    /// The request failed: `fill` tries again, and so does the next session.
     Failed {
         /// The reason.
         cause: FillFailure,
     },
 }
 
-/// Why history could not be fetched.
+/// The reason why history could not be fetched.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
 pub enum FillFailure {
     /// The service did not answer in time.
     TimedOut,
     /// The service refused.
     Refused {
-        /// The sort of refusal.
+        /// The kind of refusal.
         refusal: Refusal,
-        /// The service's number, listed in `docs/wire.md`.
+        /// The service's code, listed in `docs/wire.md`.
         code: i32,
-        /// The service's name of the number.
+        /// The service's name of the code.
         reason: String,
     },
     /// The store on this device can't be read or written.
     Store {
-        /// The sort of trouble.
+        /// The kind of trouble.
         trouble: StoreTrouble,
         /// The reason.
         reason: String,
@@ -175,16 +175,16 @@ pub enum TimelineEdge {
     /// Nothing: the window ends at the first message of the conversation, or at the live end.
     #[default]
     End,
-    /// More is on this device.
+    /// This device has more.
     More,
-    /// History that this device does not hold.
+    /// The history beyond is not on this device.
     Missing {
-        /// Whether it is being fetched.
+        /// The state of fetching it.
         state: FillState,
     },
 }
 
-/// Where a screen begins to show a timeline.
+/// The place at which a screen begins to show a timeline.
 #[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Enum)]
 pub enum Anchor {
     /// At the newest item.
@@ -194,56 +194,54 @@ pub enum Anchor {
     At {
         /// The item.
         key: ItemKey,
-        /// Counts the jumps: the same key with another number is to be scrolled to again.
+        /// The number of the jump: the screen scrolls to the key again when the number has changed.
         jump: Count,
     },
-    /// The message is looked for at the service.
+    /// The service is asked for the message.
     Searching,
     /// There is no such message.
     Absent,
 }
 
 edits! {
-    /// One edit of a timeline. An index is good for applying that edit, after those before it, and for
-    /// nothing else.
+    /// One edit of a timeline. An index is valid for this edit only, after those before it.
     TimelineEdit of TimelineItem as item, items
 }
 
 /// The changes of a timeline.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct TimelineUpdate {
-    /// The version that the edits lead to: `next` takes it.
+    /// The version after the edits, for `next`.
     pub version: Version,
-    /// The commit whose state the window shows; it never goes back.
+    /// The commit that the window shows; it never goes back.
     pub seq: CommitSeq,
     /// The edits, in order.
     pub edits: Vec<TimelineEdit>,
     /// The history beyond the oldest item.
     pub older: TimelineEdge,
-    /// The history beyond the newest item. At the end, new messages come into the window.
+    /// The history beyond the newest item. At `End`, new messages come into the window.
     pub newer: TimelineEdge,
-    /// Where a screen begins.
+    /// The place at which a screen begins.
     pub anchor: Anchor,
-    /// How many messages are newer than the newest that was seen; beyond the window at most 100 are
-    /// counted.
+    /// The number of messages that are newer than the newest visible one; beyond the window at most 100 count.
     pub below: Count,
-    /// The clients that write just now. A client that is not heard of for six seconds does not write any more.
+    /// The clients that type now. A client counts for six seconds after the last sign of typing.
     pub typing: Vec<ClientId>,
 }
 
 /// The outcome of a load.
 #[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Record)]
 pub struct Loaded {
-    /// How many messages came into the window.
+    /// The number of messages that came into the window.
     pub added: Count,
-    /// The history beyond that end now.
+    /// The history beyond that end after the load.
     pub edge: TimelineEdge,
 }
 
-/// A timeline at one moment.
+/// The state of a timeline.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TimelineState {
-    /// The version: `next` takes it.
+    /// The version of the state, for `next`.
     pub version: Version,
     /// The items, oldest first.
     pub items: Vec<TimelineItem>,
@@ -251,16 +249,16 @@ pub struct TimelineState {
     pub older: TimelineEdge,
     /// The history beyond the newest item.
     pub newer: TimelineEdge,
-    /// Where a screen begins.
+    /// The place at which a screen begins.
     pub anchor: Anchor,
-    /// How many messages are newer than the newest that was seen.
+    /// The number of messages that are newer than the newest visible one.
     pub below: Count,
-    /// The clients that write just now.
+    /// The clients that type now.
     pub typing: Vec<ClientId>,
 }
 
 impl TimelineState {
-    /// Takes an update that `next` answered to this state's version.
+    /// Applies an update that `next` answered for this state's version.
     pub fn apply(&mut self, update: TimelineUpdate) {
         for edit in update.edits {
             apply(&mut self.items, edit.into());
@@ -273,7 +271,7 @@ impl TimelineState {
         self.typing = update.typing;
     }
 
-    /// The item of a key, and where it stands.
+    /// The item of a key, with its index.
     #[must_use]
     pub fn find(&self, key: &ItemKey) -> Option<(usize, &TimelineItem)> {
         let mut items = self.items.iter().enumerate();
@@ -282,7 +280,7 @@ impl TimelineState {
 }
 
 impl TimelineItem {
-    /// The message, if it is one.
+    /// The message; none for other items.
     #[must_use]
     pub const fn message(&self) -> Option<&Message> {
         match &self.kind {

@@ -1,5 +1,5 @@
-//! The window's items and edges, out of a snapshot: the window and a little more is read, however long the
-//! conversation.
+//! The window's items and edges, read from a snapshot. The reading is the window and a little more, for any
+//! length of the conversation.
 
 use std::collections::VecDeque;
 
@@ -15,7 +15,7 @@ const GROWTH: usize = 8;
 /// How many messages behind the window are counted.
 const BELOW_MAX: usize = 100;
 
-/// Which part of a conversation a window shows.
+/// The part of a conversation that a window shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Bounds {
     /// The oldest message; none while there is none.
@@ -24,7 +24,7 @@ pub(super) struct Bounds {
     pub(super) to: Option<Position>,
 }
 
-/// Where a window begins.
+/// The beginning of a window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Lower {
     pub(super) position: Position,
@@ -46,25 +46,25 @@ pub(super) enum Beyond {
     },
 }
 
-/// How much is read.
+/// The size of a reading.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sizes {
-    /// How many items the window had; of a window without a beginning, how many it is to have.
+    /// The items that the window had; for a window without a beginning, the items that it is to have.
     pub(super) expected: usize,
-    /// No more than this.
+    /// The most items.
     pub(super) most: usize,
 }
 
-/// The window as one commit left it.
+/// The window at one commit.
 #[derive(Debug, Default)]
 pub(super) struct Reading {
     /// Oldest first. A gap comes first only if the bounds ask for it.
     pub(super) items: Vec<TimelineItem>,
     pub(super) older: Beyond,
     pub(super) newer: Beyond,
-    /// How many messages stand behind the window, up to a limit.
+    /// The number of messages behind the window, up to a limit.
     pub(super) behind: usize,
-    /// True if the reading stopped before the window's beginning, for there was too much.
+    /// True if the reading stopped before the window's beginning, because there was too much.
     pub(super) is_cut: bool,
 }
 
@@ -117,7 +117,7 @@ pub(super) fn count_messages<'a>(items: impl Iterator<Item = &'a TimelineItem>) 
 #[derive(Default)]
 struct Gathered {
     items: VecDeque<TimelineItem>,
-    /// True if the store holds messages before them.
+    /// True if the store has messages before them.
     more: bool,
     is_cut: bool,
 }
@@ -174,7 +174,7 @@ impl Gathered {
             .truncate(kept.map_or(0, |last| last.saturating_add(1)));
     }
 
-    /// Leaves out the items before the window's beginning, and says what lies there.
+    /// Leaves out the items before the window's beginning, and answers the history before it.
     fn begin_at(mut self, from: Option<&Lower>) -> Reading {
         let is_inside = |item: &TimelineItem| match item {
             TimelineItem::Message { position, .. } => {

@@ -1,4 +1,4 @@
-//! Where a window begins: at the newest messages, the first unread one, a message, a time.
+//! The beginning of a window: the newest messages, the first unread one, a message, a time.
 
 use crate::model::{
     ClientId, Count, ItemKey, LocalId, Message, MessageKey, MessageRef, Named, Timestamp, Unread,
@@ -21,17 +21,17 @@ pub(super) enum Found {
     Newest,
     /// An item to begin at.
     At(Aim),
-    /// The store does not hold it: the service is asked for history from here backwards.
+    /// The store does not have it: the service is asked for history from here backwards.
     Missing {
         before: Position,
-        /// Where to begin if the service has nothing more; none where the message itself is missing.
+        /// The beginning if the service has nothing more; none where the message itself is missing.
         otherwise: Option<Aim>,
     },
     /// There is no such message.
     Absent,
 }
 
-/// The item that a window begins at.
+/// The item at which a window begins.
 #[derive(Debug, PartialEq)]
 pub(super) struct Aim {
     pub(super) place: Place,
@@ -175,7 +175,8 @@ fn counts(message: &Message, me: &ClientId) -> bool {
     message.sender != *me && !message.content.is_recalled()
 }
 
-/// True if unread messages older than a held one may be missing: messages that were read already do not matter.
+/// True if unread messages older than a stored one may be missing; messages that were already read do not
+/// matter.
 fn is_missing_before(row: &ConversationRow, first: &Position) -> bool {
     let Some(span) = row.history.span_of(first) else {
         return true;
@@ -186,7 +187,8 @@ fn is_missing_before(row: &ConversationRow, first: &Position) -> bool {
     !is_read && !is_beginning
 }
 
-/// Nothing was ever read: the unread messages are the newest of others, as many as are counted.
+/// The first unread message when nothing was ever read: the unread messages are the newest of others, as many
+/// as the count says.
 fn counted_back(
     snapshot: &Snapshot<'_>,
     number: ConversationNumber,
@@ -234,7 +236,7 @@ impl Aim {
     }
 }
 
-/// The window around a place, with so many messages on each side.
+/// The window around a place, with this number of messages on each side.
 ///
 /// # Errors
 ///
@@ -265,7 +267,7 @@ pub(super) fn around(
     Ok(Bounds { from, to })
 }
 
-/// Whether a window goes on behind missing history.
+/// The treatment of missing history at the end of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AtGap {
     /// The window ends there: missing history comes first.
