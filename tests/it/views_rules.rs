@@ -1,12 +1,12 @@
 //! Timelines: rules of order, of loads that nobody waits for, and of an app in the background.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sampan::model::{Count, Event, ItemKey, MessageKey};
 use sampan::views::TimelineState;
 use sampan::{Anchor, Delivery, LinkState, ServerAddress, TimelineStart};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::cable::Cable;
 use crate::pause::open_files;
