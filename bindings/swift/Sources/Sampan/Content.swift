@@ -1,10 +1,10 @@
-// The properties of a message for which a screen asks again and again, and JSON as values.
+// Shortcuts to the properties of a message, and JSON as values.
 
 import Foundation
 import SampanCore
 
 extension MessageContent {
-    /// The words that a list would show: text, caption or plain text; nil where a message has none.
+    /// The text that a list shows: text, caption or plain text; nil where a message has none.
     public var words: String? {
         switch self {
         case .text(let text, _), .plain(let text): text
@@ -15,7 +15,7 @@ extension MessageContent {
         }
     }
 
-    /// True if the sender took the message back.
+    /// True if the sender recalled the message.
     public var isRecalled: Bool {
         if case .recalled = self { true } else { false }
     }
@@ -60,7 +60,7 @@ extension TimelineItem {
 }
 
 extension Message {
-    /// The reason why the message was not sent; nil for one that was, or that waits.
+    /// The reason why the message was not sent; nil for a message that was sent or waits.
     public var failure: SendFailure? {
         if case .failed(let failure, _) = delivery { failure } else { nil }
     }
@@ -93,7 +93,7 @@ extension ConversationInfo {
     }
 }
 
-/// A value as the JSON that attributes, envelopes and push settings are given in.
+/// A value as JSON, for attributes, envelopes and push settings.
 ///
 /// - Throws: the encoder's error, when the value has no JSON form.
 public func json(_ value: some Encodable, encoder: JSONEncoder = JSONEncoder()) throws -> Json {

@@ -1,5 +1,5 @@
-// Days and runs: where a screen puts its separators. They are pure functions over items, because the calendar
-// and the time zone are the screen's and may change while the engine runs.
+// Days and runs: the places of a screen's separators. These are pure functions over items, because the calendar
+// and the time zone belong to the screen and may change while the engine runs.
 
 import Foundation
 import SampanCore
@@ -16,8 +16,8 @@ public struct TimelineDay: Identifiable, Sendable, Equatable {
 }
 
 extension Array where Element == TimelineItem {
-    /// The items by the day of their messages. A gap or a mark belongs to the day of the message after it, and
-    /// behind the last message to the day of that one.
+    /// The items by the day of their messages. A gap or a mark belongs to the day of the message after it; after the
+    /// last message it belongs to that message's day.
     public func days(in calendar: Calendar = .current) -> [TimelineDay] {
         var dates = map { item in item.message.map { calendar.startOfDay(for: $0.sentAt) } }
         for at in dates.indices.dropLast().reversed() where dates[at] == nil {
@@ -39,8 +39,8 @@ extension Array where Element == TimelineItem {
         return days
     }
 
-    /// True if the item at a place begins a run: a message of another sender than the one before, or later than
-    /// `seconds` after it. A screen shows the sender's name there.
+    /// True if the item at an index begins a run: the message before it has another sender, or is more than `seconds`
+    /// older. A screen shows the sender's name at the beginning of a run.
     public func beginsRun(at place: Int, within seconds: TimeInterval = 300) -> Bool {
         guard indices.contains(place), let message = self[place].message else { return false }
         guard place > 0, let before = self[place - 1].message else { return true }

@@ -1,9 +1,9 @@
-// The words of an error for people.
+// The text of an error for people.
 
 import Foundation
 @_exported import SampanCore
 
 extension SampanError: LocalizedError {
-    /// The text that the Rust error has, instead of the case's debug form.
+    /// The text of the Rust error, instead of the debug form of the case.
     public var errorDescription: String? { description }
 }

@@ -3,11 +3,11 @@
 import Dispatch
 import SampanCore
 
-/// The events, one by one. Each loop over the sequence is a subscription of its own, which begins with the loop and
-/// ends when the loop is left or its task is cancelled.
+/// The events, one by one. Each loop over the sequence is a subscription of its own. The subscription begins with the
+/// loop and ends when the loop is left or its task is cancelled.
 ///
-/// A loop that is slower than the events gets `.lagged` instead of what it missed, and reads again
-/// what it shows.
+/// A loop that is slower than the events gets `.lagged` instead of the events that it missed; the app then reads its
+/// screens again.
 public struct Events: AsyncSequence, Sendable {
     public typealias Element = Event
     public typealias Failure = Never
@@ -17,7 +17,7 @@ public struct Events: AsyncSequence, Sendable {
     public func makeAsyncIterator() -> Iterator {
         let (batches, feed) = AsyncStream.makeStream(of: [Event].self)
         let relay = Relay(feed)
-        // Without a thread for the observer there is nothing to tell: the sequence ends at once.
+        // Without a thread for the observer there are no events: the sequence ends at once.
         let subscription = try? subscribe(relay)
         if subscription == nil { relay.close() }
         return Iterator(batches.makeAsyncIterator(), Watch(relay, subscription))
@@ -44,8 +44,8 @@ public struct Events: AsyncSequence, Sendable {
     }
 }
 
-/// Hands batches from the engine's thread to a loop, one at a time: while the loop is busy the engine's own queue
-/// fills, and the engine says when something was missed.
+/// Passes batches from the engine's thread to a loop, one at a time. While the loop is busy the engine's own queue fills,
+/// and the engine reports missed events.
 final class Relay: EventObserver {
     private let feed: AsyncStream<[Event]>.Continuation
     private let room = DispatchSemaphore(value: 0)
@@ -69,8 +69,8 @@ final class Relay: EventObserver {
     }
 }
 
-/// Ends the subscription with the iterator, however the loop was left. The relay can't: the engine
-/// holds it.
+/// Ends the subscription with the iterator, whichever way the loop was left. The relay cannot do this, because the engine
+/// holds the relay.
 final class Watch: Sendable {
     let relay: Relay
     private let subscription: EventSubscription?

@@ -3,14 +3,14 @@
 import Foundation
 import SampanCore
 
-/// A kind of message of the app's own: its values travel as the envelopes of custom messages.
+/// The app's own kind of message. Its values travel as the envelopes of custom messages.
 public protocol MessageKind: Codable, Sendable {
     /// The kind's number, 1 or more: the same on every platform of the app.
     static var number: Int32 { get }
 }
 
 extension MessageContent {
-    /// A message of a kind of the app's own.
+    /// A message of the app's own kind.
     ///
     /// - Throws: the encoder's error, when the value has no JSON form.
     public init<Kind: MessageKind>(_ value: Kind, encoder: JSONEncoder = JSONEncoder()) throws {
@@ -33,8 +33,8 @@ extension MessageContent {
     }
 }
 
-/// The handlers of an app by kind of message. A message is given to every handler of its kind; one without a handler,
-/// plain text and bytes are given to those of all others.
+/// The handlers of an app by kind of message. Every handler of a kind gets the messages of that kind. The handlers of all
+/// other messages get plain text, bytes, and messages without a handler of their kind.
 public struct MessageHandlers: Sendable {
     private typealias Handler = @Sendable (MessageRecord) async throws -> Void
 
@@ -68,8 +68,8 @@ public struct MessageHandlers: Sendable {
 
     /// Gives a message to its handlers, one after the other.
     ///
-    /// - Throws: the decoder's error, when the message is of a registered kind and of another form; the handlers before
-    ///   that one have run.
+    /// - Throws: the decoder's error, when a message of a registered kind has another form; the handlers before that
+    ///   handler have run.
     public func handle(_ message: MessageRecord) async throws {
         let own = message.content.number.flatMap { handlers[$0] }
         for handler in own ?? others { try await handler(message) }

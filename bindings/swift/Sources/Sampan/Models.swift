@@ -12,7 +12,7 @@
         public var position: ItemKey?
         public let work: TimelineWork
 
-        /// A screen that begins at a place; without one at the newest message.
+        /// A screen that begins at a place; without a place at the newest message.
         public convenience init(_ conversation: Conversation, from start: TimelineStart? = nil) {
             self.init(conversation, options: TimelineOptions(start: start))
         }

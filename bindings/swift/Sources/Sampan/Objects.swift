@@ -1,4 +1,4 @@
-// Live views for SwiftUI, observed with Combine: the twins of `Models.swift` for iOS 15 and macOS 12.
+// Live views for SwiftUI, observed with Combine: the same models as in `Models.swift`, for iOS 15 and macOS 12.
 
 #if canImport(Combine)
     import Combine
@@ -11,7 +11,7 @@
         @Published public var position: ItemKey?
         public let work: TimelineWork
 
-        /// A screen that begins at a place; without one at the newest message.
+        /// A screen that begins at a place; without a place at the newest message.
         public convenience init(_ conversation: Conversation, from start: TimelineStart? = nil) {
             self.init(conversation, options: TimelineOptions(start: start))
         }

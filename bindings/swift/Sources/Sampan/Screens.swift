@@ -1,13 +1,13 @@
-// The common part of the models for SwiftUI, whichever way they are observed: `Models.swift` has them for
-// Observation, `Objects.swift` for Combine.
+// The common part of the models for SwiftUI: `Models.swift` has the models for Observation, `Objects.swift` those for
+// Combine.
 
 import SampanCore
 
-/// A timeline on a screen. `TimelineModel` and `TimelineObject` are such.
+/// A timeline on a screen, such as `TimelineModel` and `TimelineObject`.
 @MainActor public protocol TimelineScreen: AnyObject {
     /// The state that the screen shows.
     var state: TimelineState { get }
-    /// The last failure; an app that has told it sets nil.
+    /// The last failure; the app sets nil after it has shown the failure.
     var failure: SampanError? { get set }
     /// The item that the screen scrolls to: the anchor at first, then the item that the user moves to.
     var position: ItemKey? { get set }
@@ -15,7 +15,7 @@ import SampanCore
     var work: TimelineWork { get }
 }
 
-/// Asks the engine for a screen's timeline, and hands on the answers.
+/// Asks the engine for a screen's timeline, and passes the answers on.
 @MainActor public final class TimelineWork {
     let conversation: Conversation
     private let options: TimelineOptions
@@ -28,8 +28,8 @@ import SampanCore
         self.options = options
     }
 
-    /// Follows the timeline until the task is cancelled or the view ends. `show` takes the state, and the item
-    /// to scroll to where the anchor is a new one.
+    /// Follows the timeline until the task is cancelled or the view ends. `show` takes the state, and, for a new anchor,
+    /// the item to scroll to.
     func run(_ show: (TimelineState, ItemKey?) -> Void) async throws {
         let timeline = try await opened()
         while let update = try await timeline.next(have: state.version) {
@@ -58,8 +58,8 @@ extension TimelineScreen {
     /// The conversation that the screen shows.
     public var conversation: Conversation { work.conversation }
 
-    /// Tells which items are on the screen, in any order: they are read, gaps among them fill, and the window
-    /// grows near its edges.
+    /// Reports the items on the screen, in any order: their messages are marked read, gaps among them are filled, and the
+    /// window grows near its edges.
     public func seen(_ keys: [ItemKey]) {
         let places = keys.compactMap(state.index(of:))
         guard let first = places.min(), let last = places.max() else { return }
@@ -67,30 +67,30 @@ extension TimelineScreen {
         told { try self.work.timeline?.seen(first: oldest, last: newest) }
     }
 
-    /// Sends a text, as an answer where a message is named. The text is on disk when the task ends; its item shows what
-    /// becomes of it later.
+    /// Sends a text, as an answer where a message is named. The text is durable when the task ends; its item shows the
+    /// delivery.
     @discardableResult public func send(
         _ text: String, replyTo message: Message? = nil
     ) -> Task<Void, Never> {
         asked { _ = try await $0.sendText(text: text, replyTo: message?.key) }
     }
 
-    /// Sends a message again that was not sent.
+    /// Tries a failed message again.
     @discardableResult public func retry(_ message: Message) -> Task<Void, Never> {
         asked { try await $0.retry(message: message.key) }
     }
 
-    /// Gives a message up that was not sent.
+    /// Discards an unsent message.
     @discardableResult public func discard(_ message: Message) -> Task<Void, Never> {
         asked { _ = try await $0.discard(message: message.key) }
     }
 
-    /// Keeps what the user has written so far; it is on disk within a second.
+    /// Keeps the user's draft; the draft is durable within a second.
     public func draft(_ text: String) {
         told { try self.conversation.setDraft(draft: text.isEmpty ? nil : Draft(text: text)) }
     }
 
-    /// The text that the user had written when the screen was left.
+    /// The draft that the user left on the screen.
     public func savedDraft() async -> String {
         (try? await conversation.draft())?.text ?? ""
     }
@@ -126,17 +126,17 @@ extension TimelineScreen {
     }
 }
 
-/// A list of conversations on a screen. `ConversationListModel` and `ConversationListObject` are such.
+/// A list of conversations on a screen, such as `ConversationListModel` and `ConversationListObject`.
 @MainActor public protocol ConversationListScreen: AnyObject {
     /// The state that the screen shows.
     var state: ListState { get }
-    /// The last failure; an app that has told it sets nil.
+    /// The last failure; the app sets nil after it has shown the failure.
     var failure: SampanError? { get set }
     /// The part that asks the engine.
     var work: ConversationListWork { get }
 }
 
-/// Asks the engine for a screen's list, and hands on the answers.
+/// Asks the engine for a screen's list, and passes the answers on.
 @MainActor public final class ConversationListWork {
     private let client: Client
     private let options: ListOptions
@@ -164,19 +164,19 @@ extension ConversationListScreen {
     /// The rows, in the list's order.
     public var rows: [ConversationRow] { state.rows }
 
-    /// Tells that a row came on the screen: with the last one the window grows.
+    /// Reports a row that came on the screen; with the last row the window grows.
     @discardableResult public func appeared(_ row: ConversationRow) -> Task<Void, Never>? {
         guard state.more, row.key == rows.last?.key, let list = work.list else { return nil }
         return Task { failure = await failed { _ = try await list.loadMore() } ?? failure }
     }
 
-    /// Shows other rows, or in another order.
+    /// Changes the filter or the order of the rows.
     public func show(_ options: ListOptions) {
         do { try work.list?.show(options: options) } catch { failure = (error as? SampanError) ?? failure }
     }
 }
 
-/// The failure of a call; nil for a call that did not fail, and for one whose task was cancelled.
+/// The failure of a call; nil for a call without a failure, and for a call whose task was cancelled.
 @MainActor func failed(_ call: () async throws -> Void) async -> SampanError? {
     do {
         try await call()

@@ -1,11 +1,11 @@
-// An engine's news of the device around it: network, background, foreground.
+// Reports of the operating system to an engine: network, background, foreground.
 
 import Foundation
 import SampanCore
 
-/// A word of the operating system.
+/// A report of the operating system.
 public enum SystemWord: Sendable, Equatable {
-    /// The app is in front.
+    /// The app is in the foreground.
     case foreground
     /// The app went to the background.
     case background
@@ -22,10 +22,10 @@ public protocol Followed: Sendable {
 
 extension Engine: Followed {}
 
-/// Tells an engine what the operating system says, in order and one word at a time.
+/// Passes the reports of the operating system to an engine, in order and one at a time.
 ///
-/// `hear` never waits. Of words that wait the last one of a kind holds: an app that came back before its
-/// engine was paused is not paused at all.
+/// `hear` does not wait. When several reports of one kind wait, only the last one counts: an app that came back
+/// before its engine was paused is not paused at all.
 public actor SystemFollower {
     private let followed: any Followed
     private var isInFront: Bool?
@@ -36,7 +36,7 @@ public actor SystemFollower {
         self.followed = followed
     }
 
-    /// Takes a word of the operating system and returns when it, and what waited, was passed on.
+    /// Takes a report of the operating system, and returns when all waiting reports were passed on.
     public func hear(_ word: SystemWord) async {
         switch word {
         case .foreground: isInFront = true
@@ -49,7 +49,7 @@ public actor SystemFollower {
         while isInFront != nil || network != nil {
             let (front, change) = (isInFront, network)
             (isInFront, network) = (nil, nil)
-            // An engine that was shut down follows nothing.
+            // An engine that was shut down takes no more reports.
             if let change { try? await followed.networkChanged(change: change) }
             switch front {
             case true?: try? await followed.resume()
@@ -60,20 +60,20 @@ public actor SystemFollower {
     }
 }
 
-/// A device's way to the network, as a monitor of paths tells it.
+/// A device's path to the network, as a path monitor reports it.
 struct NetworkPath: Equatable, Sendable {
-    /// True if there is such a way.
+    /// True if there is a path.
     let isUp: Bool
-    /// The name of the interface that it begins with.
+    /// The name of the path's first interface.
     let interface: String?
 }
 
-/// Compares each path with the one before. The first one is that with which the engine began.
+/// Compares each path with the one before. The first path is the one with which the engine began.
 final class PathWatch: @unchecked Sendable {
     private let lock = NSLock()
     private var last: NetworkPath?
 
-    /// The meaning of a new path for the engine; nil where nothing changed that concerns a connection.
+    /// The change that a new path means for the engine; nil where the change does not concern a connection.
     func change(to now: NetworkPath) -> NetworkChange? {
         lock.lock()
         defer { lock.unlock() }
@@ -92,7 +92,7 @@ final class PathWatch: @unchecked Sendable {
 #if canImport(Network)
     import Network
 
-    /// Follows the network's paths and, on iOS, the app's life, until it is let go.
+    /// Follows the network's paths and, on iOS, the app's life, until the follower is released.
     @MainActor public final class SystemObservation {
         private let follower: SystemFollower
         private let paths: PathMonitor
@@ -110,7 +110,7 @@ final class PathWatch: @unchecked Sendable {
         }
     }
 
-    /// Hands the system's paths to a follower.
+    /// Passes the system's paths to a follower.
     private final class PathMonitor: Sendable {
         private let monitor = NWPathMonitor()
 
@@ -131,9 +131,8 @@ final class PathWatch: @unchecked Sendable {
     }
 
     extension Engine {
-        /// Has the engine follow the device: it hears of the network's changes and, on iOS, it is paused in the
-        /// background and resumes in front. Call it once and keep the returned object as long as the engine shall
-        /// follow.
+        /// Makes the engine follow the device: it gets the network's changes and, on iOS, pauses in the background and
+        /// resumes in the foreground. Call this once. The engine follows as long as the returned object is kept.
         @MainActor public func followSystem() -> SystemObservation {
             SystemObservation(self)
         }
@@ -143,7 +142,7 @@ final class PathWatch: @unchecked Sendable {
 #if canImport(Network) && canImport(UIKit)
     import UIKit
 
-    /// Hears of the app's way to the background and back.
+    /// Receives the app's changes to the background and back.
     private final class LifeObservers: @unchecked Sendable {
         // Written by `init` alone.
         private let observers: [any NSObjectProtocol]
@@ -159,7 +158,7 @@ final class PathWatch: @unchecked Sendable {
             for observer in observers { NotificationCenter.default.removeObserver(observer) }
         }
 
-        /// The system grants a little time after the app went to the background: pausing uses it.
+        /// The system grants a little time after the app went to the background; pausing uses that time.
         @MainActor private static func observer(
             _ name: Notification.Name, _ word: SystemWord, _ follower: SystemFollower
         ) -> any NSObjectProtocol {

@@ -1,15 +1,15 @@
-// The engine's notes in the log of the system, where Apple's is.
+// The engine's log in the log of the system, on Apple's systems.
 
 import SampanCore
 
-/// A note as a log shows it.
+/// A log record as a log shows it.
 struct LogLine: Equatable {
     let level: LogLevel
     let text: String
 }
 
 extension LogLine {
-    /// The lines for notes that came together; the last one says how many were dropped, if any were.
+    /// The lines for a batch of records; the last line has the number of dropped records, if there are any.
     static func lines(_ records: [LogRecord], dropped: Int) -> [LogLine] {
         let lines = records.map { LogLine(level: $0.level, text: "\($0.target): \($0.text)") }
         guard dropped > 0 else { return lines }
@@ -20,8 +20,8 @@ extension LogLine {
 #if canImport(os)
     import os
 
-    /// Writes the engine's notes to the system's log: `try setLogSink(sink: SystemLog(), level: .info)`. The
-    /// notes hold no words of messages and no secrets, so they are written in the open.
+    /// Writes the engine's log records to the system's log: `try setLogSink(sink: SystemLog(), level: .info)`. The records
+    /// hold no texts of messages and no secrets, so the system's log shows them in full.
     public final class SystemLog: LogSink {
         private let logger: Logger
 

@@ -1,8 +1,8 @@
 // Live views as asynchronous sequences of states.
 //
-// A view is asked for what changed since the version that the loop holds: so a loop may be cancelled at
-// any moment and begin again, any number may follow one view, and a slow one is given one update for all
-// that it missed.
+// A loop asks its view for the changes since the loop's own version. A loop may therefore be cancelled at any
+// moment and begin again, any number of loops may follow one view, and a slow loop gets one update for all
+// changes that it missed.
 
 import SampanCore
 
@@ -30,7 +30,7 @@ extension MemberRow: Identifiable {
     public var id: ClientId { client }
 }
 
-/// A timeline at one moment.
+/// The state of a timeline.
 public struct TimelineState: Sendable, Equatable {
     public private(set) var version: Version = 0
     public private(set) var items: [TimelineItem] = []
@@ -42,7 +42,7 @@ public struct TimelineState: Sendable, Equatable {
 
     public init() {}
 
-    /// Takes an update that `Timeline.next` answered to this state's version.
+    /// Applies an update that `Timeline.next` answered to this state's version.
     public mutating func apply(_ update: TimelineUpdate) {
         for edit in update.edits {
             switch edit {
@@ -59,13 +59,13 @@ public struct TimelineState: Sendable, Equatable {
         (anchor, below, typing) = (update.anchor, update.below, update.typing)
     }
 
-    /// The place of the item of a key; nil when the window does not hold it.
+    /// The index of the item of a key; nil when the window does not have it.
     public func index(of key: ItemKey) -> Int? {
         items.firstIndex { $0.key == key }
     }
 }
 
-/// A list of conversations at one moment.
+/// The state of a list of conversations.
 public struct ListState: Sendable, Equatable {
     public private(set) var version: Version = 0
     public private(set) var rows: [ConversationRow] = []
@@ -74,7 +74,7 @@ public struct ListState: Sendable, Equatable {
 
     public init() {}
 
-    /// Takes an update that `ConversationList.next` answered to this state's version.
+    /// Applies an update that `ConversationList.next` answered to this state's version.
     public mutating func apply(_ update: ListUpdate) {
         for edit in update.edits {
             switch edit {
@@ -91,14 +91,14 @@ public struct ListState: Sendable, Equatable {
     }
 }
 
-/// A list of unsent work at one moment.
+/// The state of the list of unsent work.
 public struct OutboxListState: Sendable, Equatable {
     public private(set) var version: Version = 0
     public private(set) var rows: [OutboxRow] = []
 
     public init() {}
 
-    /// Takes an update that `OutboxList.next` answered to this state's version.
+    /// Applies an update that `OutboxList.next` answered to this state's version.
     public mutating func apply(_ update: OutboxUpdate) {
         for edit in update.edits {
             switch edit {
@@ -115,7 +115,7 @@ public struct OutboxListState: Sendable, Equatable {
     }
 }
 
-/// A list of members at one moment.
+/// The state of a list of members.
 public struct MemberListState: Sendable, Equatable {
     public private(set) var version: Version = 0
     public private(set) var rows: [MemberRow] = []
@@ -124,7 +124,7 @@ public struct MemberListState: Sendable, Equatable {
 
     public init() {}
 
-    /// Takes an update that `MemberList.next` answered to this state's version.
+    /// Applies an update that `MemberList.next` answered to this state's version.
     public mutating func apply(_ update: MemberUpdate) {
         for edit in update.edits {
             switch edit {
@@ -141,7 +141,7 @@ public struct MemberListState: Sendable, Equatable {
     }
 }
 
-/// A state that an update brings from its version to the next.
+/// A state that updates change.
 protocol Updated: Sendable {
     associatedtype Update
     var version: Version { get }
@@ -154,7 +154,7 @@ extension OutboxListState: Updated {}
 extension MemberListState: Updated {}
 
 extension States where State: Updated {
-    /// The states that follow on a first one, which is shown to nobody.
+    /// The states that follow the empty first state, which is not shown.
     init(from first: State, next: @escaping @Sendable (Version) async throws -> State.Update?) {
         following = { state in
             var state = state ?? first
@@ -166,7 +166,7 @@ extension States where State: Updated {
 }
 
 /// The states of a view, from the present one on, until the view ends or the loop's task is cancelled.
-/// Any number of loops may run over one view, and begin again.
+/// Any number of loops may run over one view, each as often as it likes.
 public struct States<State: Sendable>: AsyncSequence, Sendable {
     public typealias Element = State
 
@@ -185,7 +185,7 @@ public struct States<State: Sendable>: AsyncSequence, Sendable {
         }
 
         public mutating func next() async -> State? {
-            // A view throws when the task was cancelled, and for nothing else.
+            // A view throws only when the task was cancelled.
             guard let next = try? await following(state) else { return nil }
             state = next
             return next
@@ -222,7 +222,7 @@ extension MemberList {
 }
 
 extension EventFeed {
-    /// The events in batches, each once, until the feed ends. A batch counts as taken when the next is wanted.
+    /// The events in batches, each once, until the feed ends. A batch counts as taken when the loop asks for the next one.
     public var batches: States<EventBatch> {
         States { [self] batch in try await next(after: batch?.last ?? 0) }
     }
@@ -236,7 +236,7 @@ extension Download {
 }
 
 extension NoticeFeed {
-    /// The notices, each once, until the engine is shut down. Of several loops each gets others.
+    /// The notices, each once, until the engine is shut down. Each notice goes to one of several loops.
     public var notices: States<SessionNotice> {
         States { [self] _ in try await next() }
     }

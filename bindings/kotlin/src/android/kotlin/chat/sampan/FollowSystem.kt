@@ -11,9 +11,9 @@ import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.Dispatchers
 
 /**
- * Has the engine follow the app: it is paused when the last activity has stopped, it resumes with the
- * first that starts, and it hears of every change of the network. Call it once, in
- * `Application.onCreate`. The app needs the permission `ACCESS_NETWORK_STATE`.
+ * Makes the engine follow the app. The engine pauses when the last activity has stopped, resumes when the first
+ * activity starts, and gets every change of the network. Call this once, in `Application.onCreate`. The app needs
+ * the permission `ACCESS_NETWORK_STATE`.
  *
  * The engine follows the app until the returned object is closed.
  */
@@ -49,7 +49,7 @@ internal class AppFollower(private val app: Application, private val follower: S
 
         override fun onActivityStopped(activity: Activity) {
             started -= 1
-            // An activity that is made anew because the screen turned is not gone.
+            // An activity that is recreated because the screen turned has not stopped.
             isTurning = activity.isChangingConfigurations
             if (started == 0 && !isTurning) follower.hear(SystemWord.Background)
         }
@@ -65,7 +65,7 @@ internal class AppFollower(private val app: Application, private val follower: S
         override fun onActivityDestroyed(activity: Activity) {}
     }
 
-    /** The first network is the one that the engine began with; another one is a switch. */
+    /** The first network is the one with which the engine began; another network is a switch. */
     private inner class Networks : ConnectivityManager.NetworkCallback() {
         private var current: Network? = null
         private var isFirst = true

@@ -1,11 +1,11 @@
-// Android: the engine's notes in the log of the system.
+// Android: the engine's log in the log of the system.
 package chat.sampan
 
 import android.util.Log
 
 /**
- * Writes the engine's notes to the system's log: `setLogSink(SystemLog(), LogLevel.INFO)`. The notes hold no
- * words of messages and no secrets.
+ * Writes the engine's log records to the system's log: `setLogSink(SystemLog(), LogLevel.INFO)`. The records hold
+ * no texts of messages and no secrets.
  */
 class SystemLog(private val tag: String = "sampan") : LogSink {
     override fun log(records: List<LogRecord>, dropped: Int) {

@@ -1,7 +1,7 @@
-// The properties of a message for which a screen asks again and again.
+// Shortcuts to the properties of a message.
 package chat.sampan
 
-/** The words that a list would show: text, caption or plain text; null where a message has none. */
+/** The text that a list shows: text, caption or plain text; null where a message has none. */
 val MessageContent.words: String?
     get() = when (this) {
         is MessageContent.Text -> text
@@ -16,7 +16,7 @@ val MessageContent.words: String?
         is MessageContent.Binary -> null
     }
 
-/** True if the sender took the message back. */
+/** True if the sender recalled the message. */
 val MessageContent.isRecalled: Boolean
     get() = this is MessageContent.Recalled
 
@@ -34,7 +34,7 @@ val MessageContent.file: MediaFile?
 val TimelineItem.message: Message?
     get() = (kind as? TimelineItemKind.Message)?.message
 
-/** The reason why a message was not sent; null for one that was, or that waits. */
+/** The reason why a message was not sent; null for a message that was sent or waits. */
 val Message.failure: SendFailure?
     get() = (delivery as? Delivery.Failed)?.failure
 

@@ -1,5 +1,5 @@
-// Days and runs: where a screen puts its separators. They are pure functions over items, because the time
-// zone is the screen's and may change while the engine runs.
+// Days and runs: the places of a screen's separators. These are pure functions over items, because the time
+// zone belongs to the screen and may change while the engine runs.
 package chat.sampan
 
 import java.time.Duration
@@ -11,7 +11,7 @@ data class TimelineDay(val date: LocalDate?, val items: List<TimelineItem>)
 
 /**
  * The items by the day of their messages, in a time zone. A gap or a mark belongs to the day of the message
- * after it, and behind the last message to the day of that one.
+ * after it; after the last message it belongs to that message's day.
  */
 fun List<TimelineItem>.days(zone: ZoneId = ZoneId.systemDefault()): List<TimelineDay> {
     val dates = map { item -> item.message?.sentAt?.atZone(zone)?.toLocalDate() }.toMutableList()
@@ -35,8 +35,8 @@ fun List<TimelineItem>.days(zone: ZoneId = ZoneId.systemDefault()): List<Timelin
 }
 
 /**
- * True if the item at a place begins a run: a message of another sender than the one before, or later than [within]
- * after it. A screen shows the sender's name there.
+ * True if the item at an index begins a run: the message before it has another sender, or is more than [within]
+ * older. A screen shows the sender's name at the beginning of a run.
  */
 fun List<TimelineItem>.beginsRun(at: Int, within: Duration = Duration.ofMinutes(5)): Boolean {
     val message = getOrNull(at)?.message ?: return false

@@ -2,8 +2,8 @@
 package chat.sampan
 
 /**
- * A kind of message of the app's own: its values travel as the envelopes of custom messages. [number] is 1 or more, and
- * the same on every platform of the app; [read] and [write] are those of the app's JSON library.
+ * The app's own kind of message. Its values travel as the envelopes of custom messages. [number] is 1 or more, and the
+ * same on every platform of the app; [read] and [write] use the app's JSON library.
  */
 class MessageKind<T : Any>(val number: Int, val read: (Json) -> T, val write: (T) -> Json) {
     /** A message of this kind. */
@@ -29,8 +29,9 @@ val MessageContent.number: Int?
     }
 
 /**
- * The handlers of an app by kind of message. A message is given to every handler of its kind; one without a handler,
- * plain text and bytes are given to those of all others. Register before the first message is handled.
+ * The handlers of an app by kind of message. Every handler of a kind gets the messages of that kind. The handlers of all
+ * other messages get plain text, bytes, and messages without a handler of their kind. Register handlers before the
+ * first message is handled.
  */
 class MessageHandlers {
     private val handlers = mutableMapOf<Int, MutableList<suspend (MessageRecord) -> Unit>>()
@@ -51,7 +52,7 @@ class MessageHandlers {
         others.add(handler)
     }
 
-    /** Gives a message to its handlers, one after the other. What a handler throws comes out; later ones don't run. */
+    /** Gives a message to its handlers, one after the other. An exception of a handler leaves the call, and later handlers do not run. */
     suspend fun handle(message: MessageRecord) {
         val own = message.content.number?.let { handlers[it] }
         for (handler in own ?: others) handler(message)

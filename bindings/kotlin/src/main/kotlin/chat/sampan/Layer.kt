@@ -1,7 +1,7 @@
-// The additions that Kotlin expects and no generator gives: events as a Flow, handles that a scope closes, and
-// defaults to leave out.
+// Idioms of Kotlin that the generator does not give: events as a Flow, handles that a scope closes, and default
+// arguments.
 //
-// Nothing here names the way in which the library is called, so that this way can change.
+// No name of the foreign-function interface (JNA) occurs here, so the interface can change.
 package chat.sampan
 
 import kotlinx.coroutines.CoroutineScope
@@ -16,10 +16,10 @@ fun Client.events(): Flow<Event> = eventFlow(::observe)
 
 /**
  * The events of all clients from now on. Each collection is a subscription of its own, which begins
- * and ends with it.
+ * and ends with the collection.
  *
- * A collector that is slower than the events gets [Event.Lagged] instead of what it missed, and
- * reads again what it shows.
+ * A collector that is slower than the events gets [Event.Lagged] instead of the events that it missed; the app then
+ * reads its screens again.
  */
 fun Engine.events(): Flow<Event> = eventFlow(::observe)
 
@@ -35,8 +35,8 @@ suspend fun Client.createConversation(
     createConversation(NewConversation(members = members.toList(), name = name, attributes = attributes))
 
 /**
- * Closes the handle when the scope is cancelled or completes, and at once where it has: a view model gives
- * its `viewModelScope` and forgets the handle. A scope without a job closes nothing.
+ * Closes the handle when the scope is cancelled or completes, and at once if the scope has already ended. A view
+ * model passes its `viewModelScope` and need not close the handle. A scope without a job closes nothing.
  */
 fun <T : AutoCloseable> T.closeWith(scope: CoroutineScope): T {
     scope.coroutineContext[Job]?.invokeOnCompletion { close() }
@@ -44,9 +44,9 @@ fun <T : AutoCloseable> T.closeWith(scope: CoroutineScope): T {
 }
 
 /**
- * The collector subscribes itself, before it waits: no event after that is missed. The observer waits, on its own
- * thread, until the collector takes a batch: so the engine's queue fills when a collector is slow, and the engine
- * says what was missed.
+ * The collector subscribes before it waits, so it misses no later event. The observer waits on its own thread until
+ * the collector takes a batch. When a collector is slow, the engine's queue therefore fills, and the engine reports
+ * missed events.
  */
 internal fun eventFlow(subscribe: (EventObserver) -> EventSubscription): Flow<Event> = flow {
     val batches = Channel<List<Event>>(Channel.RENDEZVOUS)

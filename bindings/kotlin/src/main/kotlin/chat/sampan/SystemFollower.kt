@@ -1,4 +1,4 @@
-// An engine's news of the phone around it: network, background, foreground.
+// Reports of the operating system to an engine: network, background, foreground.
 package chat.sampan
 
 import kotlinx.coroutines.CoroutineScope
@@ -6,9 +6,9 @@ import kotlinx.coroutines.Job
 import kotlinx.coroutines.channels.Channel
 import kotlinx.coroutines.launch
 
-/** A word of the operating system, whichever system it is. */
+/** A report of the operating system. */
 sealed interface SystemWord {
-    /** The app is in front. */
+    /** The app is in the foreground. */
     data object Foreground : SystemWord
 
     /** The app went to the background. */
@@ -28,11 +28,11 @@ interface Followed {
 }
 
 /**
- * Tells an engine what the operating system says, in order and one word at a time. On Android
- * `Engine.followSystem` makes one; elsewhere an app calls [hear] itself.
+ * Passes the reports of the operating system to an engine, in order and one at a time. On Android
+ * `Engine.followSystem` makes a follower; elsewhere an app calls [hear] itself.
  *
- * [hear] never waits and may be called on any thread. Of words that wait the last one of a kind
- * holds: an app that came back before its engine was paused is not paused at all.
+ * [hear] does not wait and may be called on any thread. When several reports of one kind wait, only the last
+ * one counts: an app that came back before its engine was paused is not paused at all.
  */
 class SystemFollower(private val followed: Followed, scope: CoroutineScope) : AutoCloseable {
     private val lock = Any()
@@ -41,7 +41,7 @@ class SystemFollower(private val followed: Followed, scope: CoroutineScope) : Au
     private val bell = Channel<Unit>(Channel.CONFLATED)
     private val job: Job = scope.launch { for (ring in bell) tellAll() }
 
-    /** Takes a word of the operating system. */
+    /** Takes a report of the operating system. */
     fun hear(word: SystemWord) {
         synchronized(lock) {
             when (word) {
@@ -53,7 +53,7 @@ class SystemFollower(private val followed: Followed, scope: CoroutineScope) : Au
         bell.trySend(Unit)
     }
 
-    /** Follows no more. */
+    /** Stops following. */
     override fun close() {
         bell.close()
         job.cancel()
@@ -71,13 +71,13 @@ class SystemFollower(private val followed: Followed, scope: CoroutineScope) : Au
                 null -> {}
             }
         } catch (_: SampanException) {
-            // An engine that was shut down follows nothing.
+            // An engine that was shut down takes no more reports.
             close()
         }
     }
 }
 
-/** Has an engine follow what its app hears; see [SystemFollower]. */
+/** Makes an engine follow the reports that its app gets; see [SystemFollower]. */
 fun Engine.follower(scope: CoroutineScope): SystemFollower {
     val engine = this
     val followed = object : Followed {

@@ -1,8 +1,8 @@
 // Live views as flows of states.
 //
-// A view is asked for what changed since the version that the collector holds: so a collector may be
-// cancelled at any moment and begin again, any number may follow one view, and a slow one is given
-// one update for all that it missed.
+// A collector asks its view for the changes since the collector's own version. A collector may therefore be
+// cancelled at any moment and begin again, any number of collectors may follow one view, and a slow collector
+// gets one update for all changes that it missed.
 package chat.sampan
 
 import kotlinx.coroutines.CoroutineScope
@@ -12,10 +12,10 @@ import kotlinx.coroutines.flow.StateFlow
 import kotlinx.coroutines.flow.flow
 import kotlinx.coroutines.flow.stateIn
 
-/** The time for which a shared state is followed when nobody looks: long enough for a screen that turns. */
+/** The time for which a shared state is followed without a collector: long enough for a screen that turns. */
 private const val LINGER_MILLIS = 5_000L
 
-/** A timeline at one moment. */
+/** The state of a timeline. */
 data class TimelineState(
     val version: Long = 0,
     val items: List<TimelineItem> = emptyList(),
@@ -38,11 +38,11 @@ data class TimelineState(
         return TimelineState(update.version, items, update.older, update.newer, update.anchor, update.below, update.typing)
     }
 
-    /** The place of the item of a key, or -1. */
+    /** The index of the item of a key, or -1. */
     fun indexOf(key: ItemKey): Int = items.indexOfFirst { it.key == key }
 }
 
-/** A list of conversations at one moment. */
+/** The state of a list of conversations. */
 data class ListState(
     val version: Long = 0,
     val rows: List<ConversationRow> = emptyList(),
@@ -63,7 +63,7 @@ data class ListState(
     }
 }
 
-/** A list of unsent work at one moment. */
+/** The state of the list of unsent work. */
 data class OutboxListState(val version: Long = 0, val rows: List<OutboxRow> = emptyList()) {
     /** The state after an update that [OutboxList.next] answered to this state's version. */
     fun applied(update: OutboxUpdate): OutboxListState {
@@ -79,7 +79,7 @@ data class OutboxListState(val version: Long = 0, val rows: List<OutboxRow> = em
     }
 }
 
-/** A list of members at one moment. */
+/** The state of a list of members. */
 data class MemberListState(
     val version: Long = 0,
     val rows: List<MemberRow> = emptyList(),
@@ -104,7 +104,7 @@ private fun <T> ArrayList<T>.removeRange(at: Int, count: Int) {
     subList(at, at + count).clear()
 }
 
-/** The states that follow on a first one, which is shown to nobody, until the view ends. */
+/** The states that follow the empty first state, which is not shown, until the view ends. */
 private fun <State, Update : Any> following(
     first: State,
     version: (State) -> Long,
@@ -118,7 +118,7 @@ private fun <State, Update : Any> following(
     }
 }
 
-/** The states that are told whole, from the present one on, until there are no more. */
+/** The states that come whole, from the present one on, until there are no more. */
 private fun <State : Any> newest(version: (State) -> Long, next: suspend (Long) -> State?): Flow<State> = flow {
     var have = 0L
     while (true) {
@@ -144,7 +144,7 @@ val OutboxList.states: Flow<OutboxListState>
 val MemberList.states: Flow<MemberListState>
     get() = following(MemberListState(), MemberListState::version, ::next, MemberListState::applied)
 
-/** The events in batches, each once, until the feed ends. A batch counts as taken when the next is wanted. */
+/** The events in batches, each once, until the feed ends. A batch counts as taken when the loop asks for the next one. */
 val EventFeed.batches: Flow<EventBatch>
     get() = flow {
         var last = 0L
@@ -159,7 +159,7 @@ val EventFeed.batches: Flow<EventBatch>
 val Download.states: Flow<DownloadState>
     get() = newest(DownloadState::version, ::next)
 
-/** The notices of a feed, each once, until the engine is shut down. Of several collectors each gets others. */
+/** The notices of a feed, each once, until the engine is shut down. Each notice goes to one of several collectors. */
 val NoticeFeed.notices: Flow<SessionNotice>
     get() = flow { while (true) emit(next() ?: break) }
 
@@ -167,22 +167,22 @@ val NoticeFeed.notices: Flow<SessionNotice>
 val Client.states: Flow<ClientState>
     get() = newest(ClientState::version, ::nextState)
 
-/** The states for a screen: followed while somebody looks, and five seconds longer. */
+/** The states for a screen: followed while it has a collector, and five seconds longer. */
 fun Timeline.statesIn(scope: CoroutineScope): StateFlow<TimelineState> =
     states.stateIn(scope, SharingStarted.WhileSubscribed(LINGER_MILLIS), TimelineState())
 
-/** The states for a screen: followed while somebody looks, and five seconds longer. */
+/** The states for a screen: followed while it has a collector, and five seconds longer. */
 fun ConversationList.statesIn(scope: CoroutineScope): StateFlow<ListState> =
     states.stateIn(scope, SharingStarted.WhileSubscribed(LINGER_MILLIS), ListState())
 
-/** The states for a screen: followed while somebody looks, and five seconds longer. */
+/** The states for a screen: followed while it has a collector, and five seconds longer. */
 fun OutboxList.statesIn(scope: CoroutineScope): StateFlow<OutboxListState> =
     states.stateIn(scope, SharingStarted.WhileSubscribed(LINGER_MILLIS), OutboxListState())
 
-/** The states for a screen, from the present one on: followed while somebody looks, and five seconds longer. */
+/** The states for a screen, from the present one on: followed while it has a collector, and five seconds longer. */
 fun Client.statesIn(scope: CoroutineScope): StateFlow<ClientState> =
     states.stateIn(scope, SharingStarted.WhileSubscribed(LINGER_MILLIS), state())
 
-/** The states for a screen: followed while somebody looks, and five seconds longer. */
+/** The states for a screen: followed while it has a collector, and five seconds longer. */
 fun MemberList.statesIn(scope: CoroutineScope): StateFlow<MemberListState> =
     states.stateIn(scope, SharingStarted.WhileSubscribed(LINGER_MILLIS), MemberListState())
