@@ -1,4 +1,4 @@
-//! Why a call to the store failed, and how that looks from the roof.
+//! The failures of calls to the store, and their form on the roof.
 
 use std::io;
 

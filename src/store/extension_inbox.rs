@@ -1,18 +1,18 @@
 //! The inbox: the work that another process of the app leaves for the engine.
 //!
-//! A notification or share extension must not open the store: it has little memory, may be killed
-//! at any moment, and a lock it held would have the app killed. It drops one file per intent into
-//! a folder that both reach: written under another name, synced, then renamed, so a file of the
-//! right name is whole. The engine imports what it finds and removes it after the commit; a file
-//! that is found twice is known by its token.
+//! A notification or share extension must not open the store: it has little memory, may be killed at any
+//! moment, and the system kills an app whose extension holds a lock. The extension writes one file per intent
+//! into a folder that both processes reach. The file is written under another name, synced, then renamed, so
+//! a file of the right name is whole. The engine imports the files and removes them after the commit. A token
+//! in the file identifies an intent that is imported twice.
 //!
-//! A file is one frame (`format/frame.rs`) under the key `intent`, encrypted under the app's key if the
-//! app gives one. Its name is the time, 20 digits, or a later one where the newest file has that
-//! already, then a hash of the token: names sort in the order of dropping and reveal nothing.
+//! A file is one frame (`format/frame.rs`) under the key `intent`, encrypted under the app's key if the app
+//! gives one. The name of a file is the time in 20 digits and a hash of the token. If the newest file already
+//! has that time, the name has a later time. Names therefore sort in the order of writing and reveal nothing.
 //!
-//! Nothing here grows without bound: a file has at most 32 KiB, a folder at most 1000 waiting files, and of
-//! files that are set aside the newest hundred are kept. A file that an extension left half written when it
-//! was killed was never promised, and is removed after a day.
+//! Everything here is bounded: a file has at most 32 KiB, a folder at most 1000 waiting files, and the newest
+//! hundred of the files that are set aside are kept. A file that a killed extension left half written was
+//! never promised, and is removed after a day.
 
 use std::collections::BTreeSet;
 use std::fs;

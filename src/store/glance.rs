@@ -1,8 +1,9 @@
-//! The glance: what a notification extension may know of the conversations without opening the store.
+//! The glance: facts about conversations for a notification extension that does not open the store.
 //!
-//! The engine writes one file beside the inbox, renamed into place, under the app's key where the store has one. The
-//! extension notes the pushes that arrived in a second file, which only grows: a record for each, written at once, so
-//! that two extensions at the same time lose nothing. Together they give the badge.
+//! The engine writes one file beside the inbox and renames it into place, encrypted under the app's key where
+//! the store has one. The extension records arrived pushes in a second file, which only grows: one record for
+//! each push, written at once, so two simultaneous extensions lose nothing. Both files together give the
+//! badge.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -1,4 +1,5 @@
-//! The store on disk: conversations, messages, the outbox, the session; read by anybody, written by one.
+//! The store on disk: conversations, messages, the outbox, the session. Any thread may read it; one writer
+//! writes it.
 //!
 //! ```text
 //!   machines ──▶ Overlay ── Batch ──▶ Writer ── one atomic commit ──▶ tree (sled, or in memory)
@@ -7,36 +8,36 @@
 //!                Store ── Snapshot ──▶ pages, lists, counts         observers
 //! ```
 //!
-//! The rules a caller must keep:
+//! Rules for a caller:
 //!
-//! 1. A store has one [`Writer`]; batches are made against the last commit and committed in turn.
-//! 2. Reads go through a [`Snapshot`]: everything in it is one commit's state. Let go of it before
-//!    the same thread commits.
-//! 3. Only after a commit returned may anything be sent or told that depends on it; what is of class
-//!    [`CommitClass::Cache`] is surely durable after [`Writer::sync`].
+//! 1. A store has one [`Writer`]. A batch is made against the last commit, and batches are committed in turn.
+//! 2. A read goes through a [`Snapshot`], which shows the state of one commit. Drop the snapshot before the
+//!    same thread commits.
+//! 3. An effect that depends on a commit may be sent or told only after the commit has returned. A commit of
+//!    class [`CommitClass::Cache`] is durable for certain after [`Writer::sync`].
 //!
-//! One tree holds everything, under keys of a tag byte and big-endian numbers (`format/key.rs`); every
-//! value carries its own frame with a checksum (`format/frame.rs`); records are MessagePack (`format/record.rs`).
+//! One tree holds everything, under keys of a tag byte and big-endian numbers (`format/key.rs`). Every value
+//! has its own frame with a checksum (`format/frame.rs`). Records are MessagePack (`format/record.rs`).
 //!
 //! | tag | key | value | written by |
 //! |---|---|---|---|
 //! | 1 | – | schema, commit sequence, next numbers | every commit |
 //! | 2 | – | totals of unread counts | commits that change them |
 //! | 3 | – | the session between connections | session machine |
-//! | 4 | – | how much of the tree is alive, counted some time ago | keeping it small |
-//! | 5 | slot | where a commit moved conversations in the list | derived from the rows |
+//! | 4 | – | the live bytes of the tree at their last count | maintenance |
+//! | 5 | slot | the conversations that a commit moved in the list | derived from the rows |
 //! | `b` | number, lower bound of positions | some neighbouring messages, sealed | sealing, history |
 //! | `c` | number | conversation row, and its newest messages: the tail | receiver, sender |
-//! | `h` | number, lower bound of positions | a few of the newer messages: a tail that was full | receiver, sender |
+//! | `h` | number, lower bound of positions | a few of the newer messages: a former tail | receiver, sender |
 //! | `i` | hash of a conversation id | id, number | creation, take-over |
-//! | `k` | number of the page | where some conversations stand in the list | derived from the rows |
+//! | `k` | number of the page | the places of some conversations in the list | derived from the rows |
 //! | `o` | entry id | outbox entry | app, sender |
 //! | `r` | hash of a message id | place of an own message that awaits receipts | sender |
 //! | `w` | number | – | derived: the row is stale or behind |
-//! | `x` | hash of a local id | place of the message it became | sender |
+//! | `x` | hash of a local id | place of the message that has the local id | sender |
 //!
-//! The store does not decide: what a message means for unread counts, when a gap is filled or an
-//! entry is sent again is the machines' affair. It never names wire, sync or an async runtime.
+//! The store takes no decisions. The machines decide the effect of a message on unread counts, the filling of
+//! gaps and the repetition of entries. The store never names wire, sync or an async runtime.
 
 mod disk;
 mod error;

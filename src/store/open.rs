@@ -1,4 +1,4 @@
-//! Opening a store: which failures are the app's to mend, and what happened to everything else.
+//! Opening a store: the failures that an app can mend, and the report of all others.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! The store's identity: its random number, its schema, and its data key wrapped by the app's key.
 //!
-//! Kept in two files of the same content, so that one damaged byte does not lock a user out of an
-//! encrypted store. Each is one frame whose payload is a record.
+//! Two files hold the same identity, so one damaged byte does not lock a user out of an encrypted store. Each
+//! file is one frame whose payload is a record.
 
 use std::io;
 

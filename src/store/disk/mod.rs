@@ -1,8 +1,7 @@
 //! The store's view of a folder: files by name, written, synced, renamed.
 //!
-//! The embedded database does its own IO; everything else of the store (journal, key file, inbox,
-//! the in-memory tree of tests) goes through this trait, so that a simulator can fail or cut any
-//! single operation.
+//! The embedded database does its own IO. Everything else in the store (journal, identity, inbox, the
+//! in-memory tree of tests) goes through this trait, so a simulator can fail or cut any single operation.
 
 pub(super) mod identity;
 pub(super) mod lock;

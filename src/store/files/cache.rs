@@ -1,8 +1,9 @@
-//! The cache of files that were downloaded, or uploaded from here: bounded, the one used longest ago goes first.
+//! The cache of files that this device downloaded or uploaded: bounded, with the least recently used file
+//! removed first.
 //!
 //! A file is named after a hash of its URL. An unfinished file has another ending, and stays until it is
-//! whole or the cache needs the room. The file system's time of a file's last change tells how long ago the
-//! file was used.
+//! whole or the cache needs the room. The file system's time of the last change tells when a file was last
+//! used.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

@@ -1,7 +1,7 @@
-//! Files beside the store: copies of the files to be uploaded, and files that were downloaded.
+//! Files beside the store: copies of the files to upload, and downloaded files.
 //!
-//! Where the store is encrypted these files are too, under a key that is derived from the store's. Nothing here
-//! is part of a commit: an outbox entry names its file, and a file that nobody names is removed.
+//! In an encrypted store these files are encrypted too, under a key that is derived from the store's. They
+//! are not part of a commit: an outbox entry names its file, and a file without an entry is removed.
 
 mod cache;
 mod sealed;

@@ -1,7 +1,7 @@
-//! A file as it lies on disk: its bytes as they are, or sealed in chunks under a key.
+//! A file on disk: plain bytes, or chunks that are encrypted under a key.
 //!
-//! A sealed file is a header (magic, salt) and chunks of 64 KiB, each with its authenticator; the last one may be
-//! shorter and is marked as the last, so that a file that was cut is not taken for a whole one.
+//! An encrypted file is a header (magic, salt) and chunks of 64 KiB, each with its authenticator. The last
+//! chunk may be shorter and is marked as the last, so a file that was cut does not count as whole.
 
 use std::fmt;
 use std::fs::File;

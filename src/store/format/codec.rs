@@ -1,4 +1,4 @@
-//! The codec of one store: how values are framed, and names hashed.
+//! The codec of one store: it frames values and hashes names.
 
 use std::borrow::Cow;
 use std::fmt;

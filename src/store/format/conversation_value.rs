@@ -1,10 +1,10 @@
-//! The value of a conversation: its row, and behind it its newest messages, the tail.
+//! The value of a conversation: its row, followed by its newest messages, the tail.
 //!
-//! A message that comes changes two things: its conversation's row, and the last pack. The embedded database
-//! costs by the key, so both lie under one key. They are read apart: a reader of the row does not look at the
-//! messages, and the other way round.
+//! A new message changes the row of its conversation and the last pack. The embedded database has a cost for
+//! each key, so both are under one key. A reader of the row does not decode the messages, and a reader of the
+//! messages does not decode the row.
 //!
-//! | bytes | what |
+//! | bytes | content |
 //! |---|---|
 //! | 0 | 1: a tail follows. A row alone has no such byte; it begins with 128 or more |
 //! | number | length of the row's record |

@@ -1,6 +1,6 @@
 //! The frame around every value, in the tree and in the journal.
 //!
-//! | bytes | what |
+//! | bytes | content |
 //! |---|---|
 //! | 0–3 | magic `53 70 F5 A7` |
 //! | 4 | frame version, 1 |
@@ -14,11 +14,10 @@
 //! | 30–33 | CRC32 (IEEE) of everything but this field |
 //! | 34– | the key, then the payload |
 //!
-//! All numbers are little-endian. A frame names its own key, so that a raw scan of damaged files
-//! finds whole records and knows where they belong, and a value that turns up under another key is
-//! seen. The store's number keeps apart what must never mix: a file that came from another store,
-//! and bytes in a message that a stranger made to look like a frame. An encrypted payload is a nonce of 24 bytes, then XChaCha20-Poly1305's output; header and
-//! key are authenticated with it.
+//! All numbers are little-endian. A frame names its own key. A raw scan of damaged files therefore finds
+//! whole records and the key of each, and a reader recognises a value under a wrong key. The store's number
+//! identifies a file of another store, and bytes in a message that look like a frame. An encrypted payload is
+//! a nonce of 24 bytes, then the output of XChaCha20-Poly1305, which authenticates header and key too.
 
 use std::borrow::Cow;
 

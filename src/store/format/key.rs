@@ -1,8 +1,8 @@
-//! Keys of the tree: one tag byte, then big-endian numbers, so that byte order is the order read.
+//! Keys of the tree: one tag byte, then big-endian numbers, so the order of bytes is the order of reading.
 //!
-//! A key holds numbers, times and keyed hashes, and of a message id at most what tells two messages
-//! of one millisecond apart; no text that people wrote and no conversation or client id, so an
-//! encrypted store's keys reveal none.
+//! A key holds numbers, times and keyed hashes. Of a message id it holds at most the part that distinguishes
+//! two messages of one millisecond. No key holds a text that people wrote or the id of a conversation or
+//! client, so the keys of an encrypted store reveal none.
 
 use std::hash::Hasher;
 

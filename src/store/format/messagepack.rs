@@ -1,4 +1,4 @@
-//! Records are MessagePack: how they become bytes and come back, and the fields that many share.
+//! MessagePack: the encoding and decoding of records, and the fields that many records share.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! The bytes on disk: keys, frames, records, packs; nothing here reads or writes a file.
+//! The bytes on disk: keys, frames, records, packs. No code here reads or writes a file.
 
 pub(super) mod cipher;
 pub(super) mod codec;

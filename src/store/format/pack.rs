@@ -1,8 +1,9 @@
 //! A pack: some neighbouring messages of one conversation, in one value of the tree.
 //!
-//! The embedded database costs by the key. So messages share a key: the newest in *hot* packs of a few, of
-//! which the last lies with the conversation's row (`format/conversation_value.rs`) and is written anew as
-//! messages come, and all others in *sealed* packs of some dozens, compressed. `docs/store.md` has the bytes.
+//! The embedded database has a cost for each key, so messages share a key. The newest messages are in *hot*
+//! packs of a few; the last of these is stored with the conversation's row (`format/conversation_value.rs`)
+//! and is written again as messages come. All others are in compressed *sealed* packs of some dozens.
+//! `docs/store.md` has the bytes.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! How messages are put into packs: how many, how large, in which form.
+//! The layout of packs: the number, the size and the form of their messages.
 
 use crate::store::error::StoreError;
 use crate::store::format::compress::Compressor;

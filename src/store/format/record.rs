@@ -1,8 +1,8 @@
-//! The stored form of rare things: MessagePack maps with named fields.
+//! The stored form of rare values: MessagePack maps with named fields.
 //!
-//! Written by name, an older build reads a record on when a newer one added a field. Fields are
-//! only ever added, always with `#[serde(default)]`; the model's types are not serializable on
-//! purpose, for disk, wire and app change for different reasons.
+//! An older build reads a record with named fields when a newer build added a field. Fields are only ever
+//! added, always with `#[serde(default)]`. The model's types are not serializable on purpose, because disk,
+//! wire and app change for different reasons.
 
 use std::collections::BTreeSet;
 

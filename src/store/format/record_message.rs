@@ -1,7 +1,7 @@
-//! The stored form of messages and their content: arrays, for they are many.
+//! The stored form of messages and their content: arrays, because there are many messages.
 //!
-//! Fields are only ever added at the end, each with `#[serde(default)]`; a field that changes its
-//! meaning needs a new record version in the frame (`format/frame.rs`) and a step in `recovery/migrate.rs`.
+//! Fields are only ever added at the end, each with `#[serde(default)]`. A field with a new meaning needs a
+//! new record version in the frame (`format/frame.rs`) and a step in `recovery/migrate.rs`.
 
 use std::borrow::Cow;
 

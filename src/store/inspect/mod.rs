@@ -1,8 +1,8 @@
-//! The content of a folder, for people who debug: numbers and sizes, never a word of what people wrote.
+//! The content of a folder, for debugging: numbers and sizes, never the texts of people.
 //!
-//! Nothing is locked, and nothing in the folder is written: the tree is opened as a copy, elsewhere.
-//! If the tree does not open, a raw scan tells which of its records are whole; in an encrypted store without
-//! its key, the headers of frames tell it.
+//! The inspection locks nothing and writes nothing in the folder: it opens a copy of the tree elsewhere. If
+//! the tree does not open, a raw scan counts its whole records. In an encrypted store without its key, the
+//! headers of frames give the counts.
 
 pub(super) mod tree;
 

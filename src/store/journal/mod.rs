@@ -1,17 +1,22 @@
 //! The journal: the promises to the app, each on disk before the call that made it returns.
 //!
-//! Two files take turns. Each begins with a *start* record, the image of everything unsettled at that moment,
-//! under a generation of its own; the intact start of the highest generation rules. Behind it come the
-//! records of commits: the whole batch of an *intent*, synced before it is applied to the tree; of any other
-//! commit that touches the outbox, the *outbox* part, written after it and synced with whatever comes next;
-//! and after each flush of the tree a *mark* that says how far it is durable, so that a tree that comes back
-//! older is seen. When a file is full, the tree is flushed and the other file gets a new start. The same
-//! happens before the first commit after an opening: until then there is nothing to write.
+//! There are two files, and one is written at a time. A file begins with a *start* record: the image of
+//! everything unsettled at that moment, under a generation of its own. The intact start of the highest
+//! generation is valid. The records of commits follow:
 //!
-//! Files are preallocated, so that a sync writes data only. A record is a frame (`format/frame.rs`) whose key
-//! is the kind and the generation (8 bytes, big-endian) and whose payload is a batch (`tree/mod.rs`), so it
-//! is encrypted when the store is, and found by its magic wherever it lies. The generation tells a file's
-//! older records apart.
+//! - the whole batch of an *intent*, synced before the batch is applied to the tree;
+//! - the *outbox* part of any other commit that touches the outbox, written after the commit and synced with
+//!   the next record;
+//! - a *mark* after each flush of the tree, with the commit up to which the tree is durable, so a tree that
+//!   comes back older is recognised.
+//!
+//! When a file is full, the tree is flushed and the other file gets a new start. The same happens before the
+//! first commit after an opening; until then the journal is not written.
+//!
+//! Files are preallocated, so a sync writes data only. A record is a frame (`format/frame.rs`) whose key is
+//! the kind and the generation (8 bytes, big-endian) and whose payload is a batch (`tree/mod.rs`). The record
+//! is therefore encrypted when the store is, and a scan finds it by its magic. The generation distinguishes a
+//! file's older records.
 
 pub(super) mod reader;
 

@@ -1,6 +1,6 @@
-//! The content of the journal's files: every intact record of them, whatever lies between.
+//! The content of the journal's files: every intact record of them.
 //!
-//! `journal/mod.rs` says how the files are laid out, and when which is written.
+//! `journal/mod.rs` describes the layout of the files and the times of writing.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -1,17 +1,17 @@
-//! Compaction: the tree is copied into a new one, which takes its place.
+//! Compaction copies the tree into a new one and puts the copy in place of the tree.
 //!
-//! The embedded database never gives space back; a copy takes what is alive. It is made in small
+//! The embedded database never gives space back; a copy takes only the live bytes. The copy is made in small
 //! parts while commits go on (`tree/copying.rs`), made durable, opened anew from the disk and compared with
-//! the tree, and then changes places with it:
+//! the tree. Then the copy takes the tree's place:
 //!
 //! ```text
-//!   tree   copy            copying; a kill leaves a copy that the next open removes
-//!   old    copy            the tree was renamed; a kill: the next open renames it back
-//!   old    tree            the copy was renamed; a kill: the next open removes the old one
+//!   tree   copy            copying; after a kill the next opening removes the copy
+//!   old    copy            the tree was renamed; after a kill the next opening renames it back
+//!   old    tree            the copy was renamed; after a kill the next opening removes the old tree
 //!          tree
 //! ```
 //!
-//! Readers wait while the two change places, some ten milliseconds, and never else.
+//! Readers wait only for the last steps, some ten milliseconds.
 
 use std::sync::Arc;
 

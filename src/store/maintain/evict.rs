@@ -1,13 +1,13 @@
-//! Eviction: under a budget, the oldest sealed packs go, and a recorded gap is left.
+//! Eviction: under a budget, the oldest sealed packs are removed, and a recorded gap takes their place.
 //!
-//! The oldest over all conversations go first. Some messages never go: those that are not sealed, so nothing
-//! of the outbox; the newest messages of each conversation, as many as a page shows; those of conversations
-//! in view; those that mention the client and were not read. An eviction is a commit like any other, with a
-//! number of its own, but observers are told nothing: the messages shown stay right, and a reader finds a
-//! gap, which the service fills.
+//! The oldest packs over all conversations go first. Some messages stay: those in hot packs and tails, so
+//! everything of the outbox; the newest messages of each conversation, as many as a page shows; those of
+//! conversations in view; unread ones that mention the client. An eviction is a commit with a number of its
+//! own, but observers get no event for it: visible messages stay right, and a reader finds a gap, which the
+//! service fills.
 //!
-//! The packs' keys alone tell their age: a *front* is the oldest pack of a conversation that may still go. A
-//! walk over all conversations, some at a time, gathers the oldest fronts.
+//! The packs' keys alone tell their age. A *front* is the oldest pack of a conversation that may be evicted.
+//! A walk over all conversations, some at a time, gathers the oldest fronts.
 
 use std::collections::BTreeSet;
 use std::ops::{Bound, ControlFlow};

@@ -1,15 +1,15 @@
-//! Keeping a store small: what its writer does about its size between commits, a little at a time.
+//! Maintenance keeps a store small. The writer does it between commits, a little at a time.
 //!
 //! ```text
-//!   much came? ──▶ seal quiet conversations
-//!   too large? ──▶ count what is alive ──▶ evict old messages ──▶ compact ──▶ done
-//!                                          (over a budget only)
+//!   many new messages? ──▶ seal idle conversations
+//!   too large?         ──▶ count the live bytes ──▶ evict old messages ──▶ compact ──▶ done
+//!                                                   (over a budget only)
 //! ```
 //!
-//! The writer's driver asks [`Writer::wants_tending`](crate::store::Writer::wants_tending) now and then and
-//! calls [`Writer::tend`](crate::store::Writer::tend) until it is done, best while nothing else is to do.
-//! Each call takes some milliseconds; the one in which a compacted tree takes its place takes some ten, and
-//! readers wait for that one.
+//! The writer's driver asks [`Writer::wants_tending`](crate::store::Writer::wants_tending) now and then, and
+//! calls [`Writer::tend`](crate::store::Writer::tend) in idle time until the work is done. Each call takes
+//! some milliseconds. The call in which a compacted tree takes the place of the old one takes some ten, and
+//! readers wait for that call.
 
 pub(super) mod compact;
 pub(super) mod evict;

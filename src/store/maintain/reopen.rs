@@ -1,9 +1,9 @@
-//! Settling: a tree into which much came is opened anew, so that the next opening is cheap.
+//! Reopening: the tree is closed and opened again after many writes, so the next opening is cheap.
 //!
-//! The embedded database writes its snapshot, an index of its file, when it is opened and never else.
-//! A later opening reads everything that was written behind the last snapshot. So after a large sync the tree
-//! is shut and opened once, while the engine has nothing else to do; readers wait as long as an opening
-//! takes. A store that is closed before there was time for it does so at last.
+//! The embedded database writes its snapshot, an index of its file, only when it is opened. An opening reads
+//! everything that was written after the last snapshot. After a large sync the tree is therefore closed and
+//! opened once, in idle time; readers wait as long as an opening takes. A store that is closed before that
+//! reopens its tree as it closes.
 
 use crate::model::StoreHealth;
 use crate::store::error::StoreError;

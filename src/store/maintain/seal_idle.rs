@@ -1,13 +1,13 @@
-//! Idle sealing: a conversation in which nothing happens any more is sealed almost whole.
+//! Idle sealing: a conversation without new messages is sealed almost whole.
 //!
-//! Sealing (`write/seal.rs`) begins when a conversation has so many hot messages, and most never do. So
-//! when some thousand messages have come since it was last done, all conversations are gone through,
-//! some at a time, while nothing else is to do: but for those on the first pages of the list and
-//! those in view, all hot packs of a conversation become sealed ones; its tail, which grows, stays. A
-//! sealed pack before them that has room takes them in, so that many short visits leave no crowd of small packs.
+//! Sealing (`write/seal.rs`) begins when a conversation has enough hot messages, and most conversations never
+//! do. After some thousand new messages the store therefore goes through all conversations, some at a time,
+//! in idle time. In each it turns all hot packs into sealed ones, and leaves the tail, which still grows.
+//! Conversations on the first pages of the list and those in view are left out. A sealed pack with room takes
+//! the hot packs after it in, so many short visits leave few small packs.
 //!
-//! Like sealing it takes no commit number, for readers see the same before and after, and a kill
-//! leaves hot packs, which the next time finds again.
+//! Like sealing, the batch has no commit number, because readers see the same before and after. A kill leaves
+//! hot packs, which the next walk finds again.
 
 use std::collections::BTreeSet;
 use std::ops::{Bound, ControlFlow};

@@ -1,4 +1,4 @@
-//! The size of a store on disk: how it is counted, and what follows from it.
+//! The size of a store on disk: its measurement, and its consequences for maintenance.
 
 use std::ops::{Bound, ControlFlow};
 

@@ -1,4 +1,4 @@
-//! Reads of packs: where a position is, and messages in order.
+//! Reads of packs: the pack of a position, and messages in order.
 
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;

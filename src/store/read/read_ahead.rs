@@ -1,8 +1,9 @@
 //! Sealed packs that are read ahead, for a reader that pages back through a conversation.
 //!
-//! Sixteen sealed packs fill a page of the embedded database, which is too large for its cache: each look for
-//! one pack reads the whole page from the disk's. So a reader that goes on where the last look ended is given
-//! the neighbours too, as they lie in the tree, and the next looks find them here.
+//! Sixteen sealed packs fill a page of the embedded database. Such a page is too large for the database's
+//! cache, so each access to one pack reads the whole page from the system's file cache. When a reader
+//! continues where its last access ended, the store therefore keeps the neighbouring packs too, as they are
+//! in the tree, and the next accesses find them here.
 
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;

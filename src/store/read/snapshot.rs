@@ -1,5 +1,4 @@
-//! Reads: the store as one commit left it, with an overlay's uncommitted writes on top if it is
-//! an overlay's.
+//! Reads: the store at one commit, or an overlay's view, with the overlay's uncommitted writes on top.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;

@@ -1,15 +1,5 @@
-//! The tail of a conversation: its newest messages, in one value with its row.
-//!
-//! A message that comes changes two things: its conversation's row, and the last pack. The embedded database
-//! costs by the key, so both lie under one key. They are read apart: a reader of the row does not look at the
-//! messages, and the other way round.
-//!
-//! | bytes | what |
-//! |---|---|
-//! | 0 | 1: a tail follows. A row alone has no such byte; it begins with 128 or more |
-//! | number | length of the row's record |
-//! | number | length of the tail's bound |
-//! | bytes | the record, the bound, then the payload of a hot pack to the end |
+//! The tail of a conversation: its newest messages, in one value with its row. `format/conversation_value.rs`
+//! has the bytes.
 
 use std::sync::Arc;
 

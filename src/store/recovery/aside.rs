@@ -1,4 +1,4 @@
-//! Setting aside: a file that is of no use and may be somebody's treasure gets another name.
+//! Setting aside: a file that the store cannot use, and that may be valuable, gets another name.
 
 use crate::model::Timestamp;
 use crate::store::disk::Disk;

@@ -1,8 +1,8 @@
-//! The owner of a folder's files: which identity is the store's, and which files are in the way.
+//! The owner of a folder's files: the identity that is the store's, and the files of other stores.
 //!
-//! Files get lost, damaged, and mixed up with those of another store by backups and by hand. An identity
-//! alone is believed only as far as the records agree: the number in their frames names their store. Files
-//! that turn out to be another store's are set aside, never overwritten.
+//! Backups and people lose files, damage files, and mix in files of another store. An identity alone is not
+//! proof: the records must agree, because the number in their frames names their store. Files of another
+//! store are set aside, never overwritten.
 
 use std::fs;
 use std::io;

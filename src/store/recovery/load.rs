@@ -1,4 +1,4 @@
-//! From a tree to what readers need in memory.
+//! Loads the state in memory, which readers need, from a tree.
 
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};

@@ -1,18 +1,17 @@
 //! The schema and its steps.
 //!
-//! A schema number stands in the identity (`disk/identity.rs`), which is read before anything else is
-//! touched, and in the tree's counters. A store of a newer schema is refused and left as it is. A store
-//! of an older schema is brought forward when it is opened, by one function for each step. Each step
-//! ends with a batch that writes the new number, so a kill between two steps does no harm; a step that
-//! needs several batches must be able to go on after a kill between any two of them. The identity gets
-//! the new number last.
+//! The schema number is in the identity (`disk/identity.rs`), which is read before anything is changed, and
+//! in the tree's counters. A store of a newer schema is refused and stays as it is. Opening a store of an
+//! older schema migrates it, by one function for each step. Each step ends with a batch that writes the new
+//! number, so a kill between two steps does no harm. A step of several batches must be able to continue after
+//! a kill between any two of them. The identity gets the new number last.
 //!
-//! | schema | since | what changed |
+//! | schema | since | change |
 //! |---|---|---|
 //! | 1 | 0.1.0 | the first |
 //!
-//! A store folder of each released schema is kept in `tests/fixtures/`, and a test opens it. A field
-//! that is only added, with a default, needs no step.
+//! `tests/fixtures/` holds a store folder of each released schema, and a test opens it. A new field with a
+//! default needs no step.
 
 use crate::store::error::StoreError;
 use crate::store::format::codec::Codec;

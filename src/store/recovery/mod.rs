@@ -1,4 +1,4 @@
-//! Making an open store out of the files on disk, whatever state these are in.
+//! Recovery makes an open store out of the files on disk, in any state of the files.
 
 pub(super) mod aside;
 pub(super) mod identify;

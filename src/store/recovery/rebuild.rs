@@ -1,12 +1,12 @@
-//! A new tree in the place of a damaged one, filled with the whole records in the old one's files.
+//! Rebuilding: a new tree in place of a damaged one, filled with the whole records in the old tree's files.
 //!
 //! ```text
 //!   note the name ─▶ rename the tree ─▶ scan it into a new one ─▶ flush ─▶ remove the note
 //! ```
 //!
-//! The note ([`UNFINISHED_FILE`]) names every tree that was set aside and is not saved from yet. A
-//! kill leaves it behind; the next opening begins again with all of them, and with the tree that
-//! was being filled.
+//! The note ([`UNFINISHED_FILE`]) names every tree that was set aside and not yet salvaged. After a kill the
+//! note is still there: the next opening begins again with all of these trees, and with the unfinished new
+//! tree.
 
 use std::collections::BTreeMap;
 

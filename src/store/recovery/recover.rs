@@ -1,13 +1,13 @@
-//! Making an open store out of the files on disk, whatever state these are in.
+//! The steps from the files on disk to an open store.
 //!
 //! 1. The journal is read: every intact record of both files.
-//! 2. The tree is opened. One that cannot be is set aside and a new one is filled with every whole
+//! 2. The tree is opened. If it cannot be opened, it is set aside, and a new tree is filled with every whole
 //!    record that a raw scan finds (`recovery/rebuild.rs`).
-//! 3. Intents that the tree has not seen yet are replayed, if they follow right on its last commit.
-//! 4. If the tree was made anew, or is older than the journal says, the journal alone tells what is
-//!    unsettled; else the tree does, which is never behind it.
-//! 5. The journal starts a new generation: at once if anything was amiss, replayed or migrated, else
-//!    with the first commit, so that what is only read costs no write.
+//! 3. Intents that the tree has not seen are replayed, if they follow its last commit.
+//! 4. If the tree is new, or older than the journal says, the journal alone tells the unsettled entries.
+//!    Otherwise the tree tells them, because it is never behind the journal.
+//! 5. The journal starts a new generation: at once if anything was damaged, replayed or migrated, otherwise
+//!    with the first commit. A store that is only read therefore writes nothing.
 
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};

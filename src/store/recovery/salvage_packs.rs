@@ -1,10 +1,9 @@
-//! Packs out of damaged files: each message as the newest whole pack that speaks of it has it.
+//! Packs out of damaged files: each message comes from the newest whole pack that covers it.
 //!
-//! A raw scan finds packs of many commits, for the files keep old versions a while: one that grew
-//! since, one that was split or sealed since. The found packs lie on a shelf of the new tree, of
-//! each key the newest. They are gone through in order; where they overlap, the newest has the
-//! word on every message between its first and its last, also on those that it does not hold: they
-//! were removed.
+//! A raw scan finds packs of many commits, because the files keep old versions for a while: packs that grew
+//! later, were split or were sealed. The found packs are put on a shelf of the new tree, of each key the
+//! newest. They are processed in order. Where packs overlap, the newest decides about every message between
+//! its first and its last. A message in that range that the newest pack does not have was removed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, ControlFlow};

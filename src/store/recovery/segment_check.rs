@@ -1,18 +1,19 @@
-//! A look at the embedded database's file before it is opened: opening destroys evidence.
+//! The check of the embedded database's file before the database opens it, because an opening destroys
+//! evidence.
 //!
-//! Where its log is torn, the database takes the tear for the end, goes back to the state before
-//! it and overwrites what is behind with zeros. After a kill that is right; after damage it throws
-//! whole records away. So the file is looked at first: a segment whose header is damaged says that
-//! the file must not be opened, and the segments that opening may overwrite are kept in memory
-//! until it is known that the database came back as it was.
+//! Where its log is torn, the database takes the tear for the end, goes back to the state before the tear and
+//! overwrites the rest with zeros. After a kill this is right; after damage it destroys whole records. The
+//! store therefore checks the file first. A segment with a damaged header means that the file must not be
+//! opened. The segments that an opening may overwrite are kept in memory until the database is known to be in
+//! its old state.
 //!
-//! A page too large for a segment has a file of its own in `blobs`, named by its place in the log:
-//! a CRC32 of the rest comes first. Opening removes those behind a tear, so they are looked at and
-//! kept in the same way.
+//! A page that is too large for a segment has a file of its own in `blobs`, named by its place in the log.
+//! The file begins with a CRC32 of its rest. An opening removes such files behind a tear, so they are checked
+//! and kept in the same way.
 //!
-//! The file is a row of segments of 512 KiB. A segment's header has 20 bytes: a CRC32 of the other
-//! sixteen (inverted), its place in the log, and the place up to which the log was durable when
-//! the segment was begun (both 8 bytes, little-endian, xor `0x7FFF_FFFF_FFFF_FFFF`).
+//! The file is a sequence of segments of 512 KiB. A segment's header has 20 bytes: a CRC32 of the other
+//! sixteen (inverted), its place in the log, and the place up to which the log was durable when the segment
+//! was begun (both 8 bytes, little-endian, xor `0x7FFF_FFFF_FFFF_FFFF`).
 
 use std::fs::File;
 use std::path::Path;

@@ -1,8 +1,8 @@
-//! A bounded cache: values used lately stay, within a limit of bytes.
+//! A bounded cache: recently used values stay, within a limit of bytes.
 //!
-//! Two generations: a value that is used is in the young one. When the young one has half of the limit, it
-//! becomes the old one, and old values not used since are forgotten. No list to keep in order, and the limit
-//! holds whatever the store's size.
+//! The cache has two generations. A value that is used moves to the young generation. When the young one has
+//! half of the limit, it becomes the old one, and old values that were not used since are dropped. There is
+//! no list to keep in order, and the limit holds for any size of the store.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;

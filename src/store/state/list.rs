@@ -1,8 +1,8 @@
-//! The list of conversations, in memory: which has the newest activity.
+//! The list of conversations in memory, ordered by the newest activity.
 //!
-//! Kept in the tree, the list would cost a removal and a put for each conversation that a commit touches:
-//! half of all keys. So its order lives here, behind the readers' lock, and changes with each commit; about
-//! sixty bytes a conversation. Moves and pages in the tree make the order again after an opening:
+//! In the tree, the list would cost a removal and a put for each conversation that a commit touches: half of
+//! all keys. Its order is therefore here, behind the readers' lock, and changes with each commit; it takes
+//! about sixty bytes a conversation. After an opening, moves and pages in the tree give the order again:
 //! `state/list_records.rs`.
 
 use std::cmp::Reverse;

@@ -1,15 +1,15 @@
-//! How the list of conversations is kept in the tree, so that an opening has it at once.
+//! The records of the conversation list in the tree, which give the list at once at an opening.
 //!
 //! ```text
-//!   page 0, page 1, …        where the conversations stood at some commit, 128 numbers each
-//!   moves 0, 1, 2, …         what each commit behind it moved; each takes the next slot
+//!   page 0, page 1, …        the places of the conversations at some commit, 128 numbers each
+//!   moves 0, 1, 2, …         the moves of each later commit; each takes the next slot
 //! ```
 //!
-//! A commit that moves a conversation writes one record of moves. When there are many, the pages that
-//! they touch are written in a batch of its own, and the slots begin anew: moves that are not newer
-//! than the newest page count no more. Nothing of it is the truth, which stands in the conversations'
-//! rows; the counters say what a list put together must come to ([`Print`](crate::store::format::record::Print)), and
-//! one that does not is made from the rows.
+//! A commit that moves a conversation writes one record of moves. After many such commits, the pages that
+//! they touch are written in a batch of its own, and the slots begin anew: moves that are not newer than the
+//! newest page no longer count. These records are derived from the conversations' rows. The counters say what
+//! the assembled list must come to ([`Print`](crate::store::format::record::Print)); a list that does not is
+//! made from the rows.
 
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};

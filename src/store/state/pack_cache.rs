@@ -1,4 +1,4 @@
-//! Packs in memory, as they were read or written last.
+//! The packs that were read or written last, in memory.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Sealed packs that were read ahead, as they lie in the tree.
+//! Sealed packs that were read ahead, in the form that they have in the tree.
 
 use std::ops::Bound;
 use std::sync::Arc;

@@ -1,26 +1,25 @@
-//! A tree that is being copied: reads go to the tree, writes to the tree and to the part that is copied.
+//! A tree that is being copied: reads go to the tree, writes go to the tree and to the copied part.
 //!
-//! The copy grows in the order of keys. A commit that comes meanwhile is applied to the tree, and to the copy
-//! as far as the copy has come; the keys behind that will be copied as the commit left them. So the copy is
-//! the tree once it has come to the end, however many commits there were. A copy that fails hurts nothing:
-//! the tree goes on alone.
+//! The copy grows in the order of keys. A commit during the copying is applied to the tree, and to the copy
+//! up to the last copied key. The later keys are copied with the values that the commit left. The copy
+//! therefore equals the tree at its end, after any number of commits. A copy that fails does no harm: the
+//! tree goes on alone.
 //!
-//! # How it is written
+//! # The passes
 //!
-//! The embedded database logs each change of a page by itself, every tenth time the page as a whole
-//! instead, and both halves of one that has come to seventeen keys. Filled key by key, a new tree has
-//! three times its bytes written, and what is alive lies between what is not, in segments too full
-//! to be freed: it takes 1.8 times what it holds. So a copy is made in three ways through the keys:
+//! The embedded database logs each change of a page by itself, every tenth time the whole page instead, and
+//! both halves of a page that reaches seventeen keys. A new tree that is filled key by key writes three times
+//! its bytes, and live bytes lie between dead ones, in segments that are too full to be freed: the tree takes
+//! 1.8 times its content. A copy therefore goes through the keys three times:
 //!
 //! 1. *Outline*: the keys, with empty values. Pages split while they are small, and have nine keys.
-//! 2. *Fill*: a stretch of values, each logged once. Of each page one key is left out: it gets a mark.
-//! 3. *Rewrite*: the same stretch again. Values that are there are not written twice; the values in place of
-//!    the marks are the tenth change of each page, so it is logged as a whole. All that filling logged is
-//!    dead then, in segments of its own, which the next stretch is filled into.
+//! 2. *Fill*: a stretch of values, each logged once. One key of each page is left out and gets a mark.
+//! 3. *Rewrite*: the same stretch again. Values that are present are not written twice. The values in place
+//!    of the marks are the tenth change of each page, so the database logs the whole page. The log of the
+//!    fill is then dead, in segments of its own, which the next stretch reuses.
 //!
-//! That writes twice what is alive, and leaves 1.1 times as much and some segments that are free.
-//! Where commits come between, or the database counts differently one day, the copy is larger, and
-//! nothing else.
+//! This writes twice the live bytes, and leaves 1.1 times as much and some free segments. If commits come in
+//! between, or the database counts differently one day, the copy is larger; nothing else changes.
 
 use std::ops::{Bound, ControlFlow};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

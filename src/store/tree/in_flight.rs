@@ -1,8 +1,8 @@
-//! A batch on its way into the tree: readers see it before it is there.
+//! A batch in flight: readers see the batch before the tree has it.
 //!
-//! A large commit is put into the tree by the thread that syncs, while the next one is made ready.
-//! Until then it lies over the tree, as what the tree was not told lies over it (`tree/pending.rs`):
-//! a reader sees all of it or nothing, however much of it the tree has.
+//! The thread that syncs puts a large commit into the tree, while the engine prepares the next commit. Until
+//! then the batch lies over the tree, like intents that the tree does not have yet (`tree/pending.rs`). A
+//! reader sees all of the batch or nothing, however much of it the tree has.
 
 use std::sync::{Arc, PoisonError, RwLock};
 

@@ -1,7 +1,7 @@
 //! A tree in memory, logged to a file if it is to be kept: for tests and the simulator.
 //!
-//! It has no thread. A batch whose application was begun lies over the tree until somebody waits for it, so
-//! a power cut in between takes it, as it may with the database.
+//! The tree has no thread. A batch whose application was begun lies over the tree until a caller waits for
+//! it. A power cut before that takes the batch, as it may with the database.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -1,8 +1,8 @@
-//! Promises that the tree has not been told yet.
+//! Intents that the tree does not have yet.
 //!
-//! An intent is durable when it is in the journal. Telling the tree takes longer than that, and a caller that
-//! waits for the promise need not wait for the tree: the changes are laid over the tree, where every read
-//! sees them, and go into the tree with the next commit or flush.
+//! An intent is durable when it is in the journal. Writing it into the tree takes longer, and the caller need
+//! not wait for that. The changes lie over the tree, where every read sees them, and go into the tree with
+//! the next commit or flush.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;

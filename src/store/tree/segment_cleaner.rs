@@ -1,11 +1,11 @@
-//! Cleaning makes the embedded database use the dead parts of its file again.
+//! The segment cleaner makes the embedded database reuse the dead parts of its file.
 //!
 //! The database writes to segments of 512 KiB. When half of a segment is dead, its live pages are to move
-//! elsewhere, and then the segment can be written again. But the database moves one page only each time that
-//! it writes some page as a whole, which is every tenth change of a page. The writes of a chat are mostly
-//! changes that add to a page without that, so the moving falls behind and the file grows to several times
-//! what is alive, until it is compacted. A value in a tree of its own that is written ten times is such a
-//! write, and hardly costs anything but the page that moves.
+//! elsewhere, and then the segment can be written again. The database moves one page only when it writes a
+//! whole page, which is every tenth change of a page. The writes of a chat mostly add to pages, so the moving
+//! falls behind, and the file grows to several times the live bytes until it is compacted. The cleaner writes
+//! one value ten times, in a tree of its own. That is a write of a whole page, and costs little more than the
+//! page that moves.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

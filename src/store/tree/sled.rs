@@ -1,12 +1,15 @@
 //! The embedded database: the only file that names sled.
 //!
-//! sled is fast and its log is atomic, but it needs care, each point measured or read in its
-//! source: a snapshot or configuration file cut off by a kill makes it refuse to open for ever
-//! (we delete such files first, they are only an index); damaged bytes make it panic (we catch
-//! that); on Linux its flush never calls fsync (we do, after every batch and before the next, for
-//! writes that are not synced can destroy ones that were: `tree/sync_thread.rs`); files it creates are never
-//! synced (we do after opening, beside the first reads); its background flusher wakes an idle phone
-//! or does not exist (we turn it off).
+//! sled is fast and its log is atomic. The store works around these points, each measured or read in sled's
+//! source:
+//!
+//! - A snapshot or configuration file that a kill cut off makes sled refuse to open for ever. The store
+//!   deletes such files first; they are only an index.
+//! - Damaged bytes make sled panic. The store catches the panic.
+//! - On Linux sled's flush never calls fsync. The store does, after every batch and before the next, because
+//!   unsynced writes can destroy synced ones (`tree/sync_thread.rs`).
+//! - sled never syncs the files that it creates. The store does after opening, beside the first reads.
+//! - sled's background flusher wakes an idle phone, or does not exist. The store turns it off.
 
 use std::fs::{self, File, TryLockError};
 use std::panic::{AssertUnwindSafe, catch_unwind};

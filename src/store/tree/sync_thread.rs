@@ -1,11 +1,10 @@
-//! Writes out and syncs a file on a thread of its own, so that the writer can go on.
+//! A thread that writes and syncs a file, so the writer can go on.
 //!
-//! Nothing is written to the file while a sync is under way: a write that is not synced may stand on location
-//! that is not synced either, and a power cut would take both. All the work in memory before the next write
-//! goes on meanwhile, and every read.
+//! Nothing is written to the file during a sync: an unsynced write may rest on another unsynced write, and a
+//! power cut would take both. Work in memory before the next write goes on meanwhile, and so does every read.
 //!
-//! The first sync covers everything that opening left behind, names included; it begins at once, and
-//! a caller that opened the store to read does not wait for it.
+//! The first sync covers everything that the opening wrote, names included. It begins at once, and a caller
+//! that opened the store to read does not wait for it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::{io, thread};

@@ -1,4 +1,4 @@
-//! Links between neighbours: how a message names the one before it.
+//! Links between neighbours: the hash by which a message names the one before it.
 
 use std::hash::Hasher;
 

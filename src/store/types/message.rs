@@ -1,4 +1,4 @@
-//! A message as the store works on it: of the model's types, between its record and the app.
+//! A message in the store: made of the model's types, between its record and the app's message.
 
 use crate::model::{
     ClientId, ConversationId, LocalId, Mentions, Message, MessageContent, MessageState, Receipt,

@@ -1,4 +1,4 @@
-//! The origin of an imported message: who told of it, and as of when.
+//! The origin of an imported message: its source, and the time of the source.
 
 use crate::model::{Message, Timestamp};
 

@@ -1,4 +1,4 @@
-//! Places: a conversation's number, a message's position, the parts of a history that are held.
+//! Positions: a conversation's number, a message's position, the stored parts of a history.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Commits batches, atomically and in order: to the journal, to the tree, to what readers see.
+//! Commits batches, atomically and in order: to the journal, to the tree, to the state that readers see.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

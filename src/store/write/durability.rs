@@ -1,4 +1,4 @@
-//! How far commits have come on their way to the disk: one machine, without any IO.
+//! The progress of commits on their way to the disk: one state machine without any IO.
 //!
 //! ```text
 //!   intent        ──▶ journal, synced ──▶ laid over the tree ─┐
@@ -8,9 +8,9 @@
 //! ```
 //!
 //! An intent is durable with the journal's sync. After a power cut it is replayed on top of the commits that
-//! the tree has then, so the commits before it must be durable first. One kind of intent need not wait: an
-//! intent that changes the outbox alone is as right on the last durable commit as on the one before it, if
-//! the outbox rows that it changes were not changed since and its conversations were there already. Its
+//! the tree has then, so the commits before it must be durable first. One kind of intent need not wait: it
+//! changes the outbox alone, no later commit changed its outbox rows, and its conversations existed in the
+//! last durable commit. Such an intent is as right on the last durable commit as on the one before it. Its
 //! record names that durable commit, its *base*.
 
 use std::collections::BTreeSet;

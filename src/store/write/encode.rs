@@ -1,4 +1,4 @@
-//! From a batch to bytes: which keys a commit puts and removes.
+//! The bytes of a batch: the keys that a commit puts and removes.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
-//! Joining what several tellers say of one message: caches of older SDKs, and the service.
+//! Joins several reports of one message: from caches of older SDKs, and from the service.
 //!
-//! Each field is a maximum or a minimum over a total order, so the order in which caches are imported does
-//! not matter, and a cache that comes twice changes nothing.
+//! Each field is a maximum or a minimum over a total order. The order of imports therefore does not matter,
+//! and a cache that is imported twice changes nothing.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

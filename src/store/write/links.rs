@@ -1,11 +1,10 @@
-//! Links between neighbours, so that a message which vanished shows as a gap.
+//! Links between neighbours, which show vanished messages as a gap.
 //!
-//! Spans say what ought to be held together; they live in the conversation's row. Should damage
-//! take messages away and leave the row, or put a part of the tree back to an older state, the
-//! spans alone would show a hole as whole history. So a pack carries a hash of the position of the
-//! message before its first, kept up to date by every commit, and the row names the newest message;
-//! inside a pack neighbours are neighbours, for it has one checksum. A reader joins two neighbours
-//! only where span and link agree.
+//! Spans in the conversation's row say which messages belong together. Damage may take messages and leave the
+//! row, or put a part of the tree back to an older state. The spans alone would then show a hole as whole
+//! history. A pack therefore has a hash of the position of the message before its first, which every commit
+//! keeps up to date, and the row names the newest message. Inside a pack neighbours are neighbours, because
+//! the pack has one checksum. A reader joins two neighbours only where span and link agree.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Writes: from what machines ask for to the bytes of a commit.
+//! Writes: from the requests of machines to the bytes of a commit.
 
 pub(super) mod change;
 pub(super) mod commit;

@@ -1,4 +1,4 @@
-//! The store plus uncommitted writes: what a machine works on between two commits.
+//! The store plus uncommitted writes: a machine's view between two commits.
 
 use std::sync::Arc;
 

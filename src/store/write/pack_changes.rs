@@ -1,7 +1,7 @@
-//! The changes of a batch to packs: packs are written anew, split, or removed.
+//! The changes of packs in a commit: packs are written, split, or removed.
 //!
-//! A pure function of the store's content and of the batch, so a commit stays one atomic
-//! batch. How the messages of one conversation come into their packs: `write/packs_of_conversation.rs`.
+//! They follow from the store's content and the batch alone, so a commit stays one atomic batch.
+//! `write/packs_of_conversation.rs` puts the messages of one conversation into packs.
 
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};

@@ -1,7 +1,7 @@
-//! The changes of a batch to packs: packs are written anew, split, or removed.
+//! The changes that a batch makes to packs: packs are written, split, or removed.
 //!
-//! A pure function of the store's content and of the batch, so a commit stays one atomic
-//! batch. How the messages of one conversation come into their packs: `packs_of_conversation.rs`.
+//! They follow from the store's content and the batch alone, so a commit stays one atomic batch.
+//! `packs_of_conversation.rs` puts the messages of one conversation into packs.
 
 use crate::store::error::StoreError;
 use crate::store::read::snapshot::Snapshot;

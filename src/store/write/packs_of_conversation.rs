@@ -1,9 +1,9 @@
-//! How changed messages of one conversation come into their packs.
+//! Puts the changed messages of one conversation into their packs.
 //!
-//! The packs of a conversation have ranges of positions that do not overlap: from a pack's key to the next
-//! one's. So each changed message has one pack; that pack is read, changed and written, in as many packs as
-//! it takes. Messages behind everything go to the tail, which lies with the row. A tail that has no room for
-//! them becomes a hot pack of its own, and another tail begins.
+//! The packs of a conversation have ranges of positions that do not overlap: a range begins at the pack's key
+//! and ends at the next pack's. Each changed message therefore belongs to one pack. That pack is read,
+//! changed and written, as one pack or several. Messages newer than all packs go to the tail, which is stored
+//! with the row. A tail without room for them becomes a hot pack of its own, and another tail begins.
 
 use std::collections::BTreeMap;
 use std::iter::Peekable;

@@ -1,8 +1,9 @@
-//! Sealing: hot packs that are no longer the newest become sealed ones; the tail, which grows, never does.
+//! Sealing: hot packs that are no longer the newest become sealed packs. The tail still grows and is never
+//! sealed.
 //!
-//! It is a batch of its own, after the commit that made the messages too many, and readers see the
-//! same before and after. It takes no commit number: what a conversation holds does not change. A
-//! kill before it leaves hot packs, which the conversation's next commit finds again.
+//! Sealing is a batch of its own, after the commit with too many hot messages. Readers see the same before
+//! and after, so the batch has no commit number. A kill before the batch leaves hot packs, which the
+//! conversation's next commit finds again.
 
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
