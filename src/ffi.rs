@@ -1,7 +1,7 @@
-//! How checked texts, numbers and times cross into Swift, Kotlin and Python.
+//! The conversion of checked texts, numbers and times for Swift, Kotlin and Python.
 //!
-//! An id is a string there; one that breaks the rule arrives as the call's own error. `uniffi.toml`
-//! turns times into each language's own type.
+//! An id is a string there; an invalid id arrives as the call's own error. `uniffi.toml` turns times into each
+//! language's own type.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! SplitMix64: numbers that look like chance and are decided by a seed, for simulations and tests.
+//! SplitMix64: pseudo-random numbers from a seed, for simulations and tests.
 
 /// The distance between two states, as the generator's authors chose it.
 const STEP: u64 = 0x9E37_79B9_7F4A_7C15;

@@ -1,10 +1,10 @@
-//! Threads that are started when there is work for them and end when there is none.
+//! Threads that start when there is work and end when there is none.
 //!
-//! A [`Threads`] takes jobs and runs each on one of at most `max` threads. A job that blocks keeps its
-//! own thread and no other one: as long as fewer than `max` jobs run, the next job starts at once.
-//! Jobs beyond that wait in order. A thread without work ends after [`IDLE`].
+//! A [`Threads`] takes jobs and runs each on one of at most `max` threads. A job that blocks keeps only its own
+//! thread: as long as fewer than `max` jobs run, the next job starts at once. Further jobs wait in order. A
+//! thread without work ends after [`IDLE`].
 //!
-//! Dropping the last handle lets the threads finish the jobs that wait, and end. Nobody waits for
+//! When the last handle is dropped, the threads finish the waiting jobs and end. The drop does not wait for
 //! them, so a job may drop the last handle.
 
 use std::collections::VecDeque;

@@ -1,7 +1,7 @@
-//! Shows what a store's folder holds, for people who debug: `cargo xtask store-inspect DIR`.
+//! Shows the content of a store's folder, for debugging: `cargo xtask store-inspect DIR`.
 //!
-//! Numbers, sizes and health; no text, no names. It changes nothing in the folder. The program exits with 1 when
-//! something is wrong with the store, with 2 when it could not look.
+//! The program prints numbers, sizes and health; no text, no names. It changes nothing in the folder. It exits
+//! with 1 when something is wrong with the store, and with 2 when it could not look.
 
 use std::path::Path;
 use std::process::ExitCode;

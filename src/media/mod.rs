@@ -1,11 +1,11 @@
-//! The properties of a file: its kind, its MIME type, its size and duration; and the place where it was taken, which is
-//! erased. Pure functions over names and bytes.
+//! The properties of a file: its kind, its MIME type, its size and duration; and the erasing of the place where
+//! it was taken. Pure functions over names and bytes.
 //!
 //! | file | what it holds |
 //! |---|---|
 //! | `names.rs` | MIME types by the endings of names |
-//! | `probe.rs` | what the bytes tell |
-//! | `position.rs` | where a picture or film was taken: found, and erased in place |
+//! | `probe.rs` | the facts in the bytes |
+//! | `position.rs` | the place where a picture or film was taken: found, and erased |
 
 mod names;
 mod position;

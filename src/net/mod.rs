@@ -1,4 +1,4 @@
-//! Moves bytes and thinks nothing: the WebSocket and the HTTP requests.
+//! The network: the WebSocket and the HTTP requests. This floor moves bytes and decides nothing.
 //!
 //! ```text
 //!   runtime ── connect ──▶ Transport ──▶ Connection { outgoing, incoming }
@@ -19,12 +19,12 @@
 //! | `exchange.rs` | any HTTP request, its body and the answer's in pieces |
 //! | `memory.rs` | a transport without sockets, for tests |
 //!
-//! Rules for the caller: a [`Connection`] lives as long as its `outgoing` half; dropping that says
-//! goodbye (close code 1000) and ends the task. Both queues are bounded. A full `incoming` queue stops
-//! reading from the socket until it has room; a full `outgoing` queue refuses the frame, and the
-//! caller treats the connection as dead, since a peer that does not read is not there.
+//! Rules for the caller: a [`Connection`] lives as long as its `outgoing` half. Dropping that half closes the
+//! connection (close code 1000) and ends the task. Both queues are bounded. A full `incoming` queue stops
+//! reading from the socket until it has room. A full `outgoing` queue refuses the frame, and the caller treats
+//! the connection as dead, because its peer does not read.
 //!
-//! When to connect, what a close code means and what a frame says is for the floors above.
+//! The floors above decide when to connect and what a close code or a frame means.
 
 mod address;
 mod error;

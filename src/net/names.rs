@@ -1,8 +1,8 @@
 //! Finds the addresses of names, on threads that serve nothing else.
 //!
-//! The system's resolver blocks, and one that waits for a silent name server may do so for many
-//! seconds. It keeps threads of its own busy meanwhile, at most [`LOOKUPS_MAX`] of one name: a further
-//! question waits for those that are under way, and the first address that comes answers all.
+//! The system's resolver blocks, and may wait many seconds for a silent name server. It then keeps only these
+//! threads busy, at most [`LOOKUPS_MAX`] for one name. A further question waits for the running ones, and the
+//! first address that comes answers all.
 
 use std::collections::BTreeMap;
 use std::io;

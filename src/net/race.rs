@@ -1,7 +1,7 @@
-//! Tries the addresses of a host so that one that swallows everything costs a moment (RFC 8305).
+//! Tries the addresses of a host in parallel, so an address without any answer costs only a moment (RFC 8305).
 //!
-//! The families take turns. Each address has a short head start before the next one is tried beside
-//! it; one that fails hands over at once. The first that answers wins, and the others are given up.
+//! IPv4 and IPv6 addresses take turns. Each address has a short head start before the next one is tried beside
+//! it; an address that fails hands over at once. The first that answers wins, and the others are dropped.
 
 use std::future::Future;
 use std::io;

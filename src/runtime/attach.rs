@@ -1,7 +1,7 @@
-//! A client on its way into the loop ([`ClientSetup`]) and out of it ([`DetachedClient`]): its store,
-//! the writer of its commits ([`StoreWriter`]), and the app's wishes.
+//! A client on its way into the loop ([`ClientSetup`]) and out of it ([`DetachedClient`]): its store, the
+//! writer of its commits ([`StoreWriter`]), and the app's wishes.
 //!
-//! The engine gives a store's writer; the simulator gives one that it can break.
+//! The engine gives a store's writer; the simulator gives a writer that it can break.
 
 use crate::Limits;
 use crate::model::{ClientId, ConversationId, DeviceTag, SessionState, Timestamp};

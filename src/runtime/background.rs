@@ -1,8 +1,8 @@
-//! Clients whose stores are shut while the app is in the background.
+//! Clients whose stores are closed while the app is in the background.
 //!
-//! A paused engine has no file open. A read or a call that needs a store has it opened again, in the
-//! background too: the call waits here until the store is open. A store that is opened in the background is shut
-//! again after [`LINGER`], so that an app which only looked something up is as clean as before.
+//! A paused engine has no file open. A read or a call that needs a store has it opened, in the background too:
+//! the call waits here until the store is open. A store that is opened in the background is closed again after
+//! [`LINGER`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Blocking work, on threads that are there for it.
+//! Blocking work, on threads of its own.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

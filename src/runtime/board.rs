@@ -1,4 +1,4 @@
-//! The state of the engine, and of each client, that anybody may read.
+//! The state of the engine, and of each client, for readers on any thread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

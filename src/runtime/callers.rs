@@ -1,14 +1,15 @@
-//! The threads on which code of the app runs that the engine sets going.
+//! The threads on which code of the app runs at the request of the engine.
 //!
 //! ```text
 //!   the loop, reads ── wake ──▶ Relay ──▶ Callers ──▶ the app's waker: its continuation may run
 //!   the loop ─────── spawn ──────────────▶ Callers ──▶ the app's signer
 //! ```
 //!
-//! An app's waker may run any code of the app: Kotlin's `Dispatchers.Unconfined` resumes a coroutine inside it. So
-//! the engine never calls an app's waker on a thread of its own. A future that the app polls is an [`Outside`]:
-//! the future inside knows a [`Relay`] only, which hands the app's waker to a caller thread. A waker that blocks
-//! keeps one caller thread and holds up nobody else, as long as fewer than [`CALLERS_MAX`] block.
+//! An app's waker may run any code of the app: Kotlin's `Dispatchers.Unconfined` resumes a coroutine inside it.
+//! The engine therefore never calls an app's waker on a thread of its own. A future that the app polls is an
+//! [`Outside`]: the future inside knows only a [`Relay`], which passes the app's waker to a caller thread. A
+//! waker that blocks keeps one caller thread and delays no other code, as long as fewer than [`CALLERS_MAX`]
+//! block.
 
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

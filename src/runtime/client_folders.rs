@@ -1,4 +1,4 @@
-//! The folders of clients under the store root, and which clients they belong to.
+//! The folders of clients under the store root, and the client of each folder.
 
 use std::fs;
 use std::io;

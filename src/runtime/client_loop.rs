@@ -1,15 +1,15 @@
-//! One client in the loop: its store, its machine, and what waits for the next commit.
+//! One client in the loop: its store, its machine, and the effects that wait for the next commit.
 //!
 //! ```text
 //!             commit failed                     probe succeeded
 //!   Working ────────────────▶ Failed (reads go on) ────────────▶ Working, rebuilt from the store
 //! ```
 //!
-//! Inputs of a turn go to the machine one by one and pile up in one batch and one step;
-//! [`ClientLoop::commit`] makes the batch durable and gives [`AfterCommit`]: what may be done now.
+//! The inputs of a turn go to the machine one by one, and add to one batch and one step. [`ClientLoop::commit`]
+//! makes the batch durable and gives [`AfterCommit`]: the effects that may be carried out now.
 //!
-//! [`ClientLoop`] knows no clock, no chance and no thread, nor where a call's answer goes: the
-//! engine and the simulator both use it.
+//! [`ClientLoop`] knows no clock, no chance, no thread and no receiver of answers. The engine and the simulator
+//! both use it.
 
 mod upkeep;
 

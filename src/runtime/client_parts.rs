@@ -1,4 +1,4 @@
-//! [`ClientCore`], a client as the API holds it, and [`ClientParts`], a client without its store.
+//! [`ClientCore`], the API's handle of a client, and [`ClientParts`], a client without its store.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,4 +1,4 @@
-//! The one small state of a client, put together from what the loop lets anybody read.
+//! The state of a client in one value, from the parts that the loop publishes.
 
 use std::sync::PoisonError;
 

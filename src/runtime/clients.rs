@@ -1,4 +1,4 @@
-//! The clients of an engine, and where each of them stands.
+//! The clients of an engine, and the state of each.
 //!
 //! ```text
 //!         open               opened               sign out            files are free, wiped
@@ -6,9 +6,8 @@
 //!                  └── did not open ──▶ none
 //! ```
 //!
-//! The loop owns these states, so a call that has begun is carried to its end whether or not its
-//! caller still waits, and the same call again joins it. The store of an open client may be shut
-//! (`background.rs`).
+//! The loop owns these states, so a call that has begun is completed also when its caller no longer waits, and
+//! the same call again waits for the same work. The store of an open client may be closed (`background.rs`).
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

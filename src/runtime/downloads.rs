@@ -1,9 +1,9 @@
 //! Downloads: a file of a message comes into the cache, piece by piece, over broken connections and restarts.
 //!
 //! ```text
-//!   look into the cache ──▶ ask for what is missing ──▶ write, count ──▶ verify ──▶ there
+//!   look into the cache ──▶ ask for the missing bytes ──▶ write, count ──▶ verify ──▶ done
 //!            ▲                        │
-//!            └────── pause ◀── trouble┘        what was written is kept, and only the rest is asked for
+//!            └────── pause ◀── trouble┘        written bytes stay, and only the rest is requested
 //! ```
 
 mod host;

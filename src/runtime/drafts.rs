@@ -1,4 +1,4 @@
-//! Drafts between the letters and the disk: kept in memory for half a second, then written together.
+//! Drafts between the typing and the disk: kept in memory for half a second, then written together.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};

@@ -1,4 +1,4 @@
-//! The engine's thread: waits for calls, frames, timers and signatures, and hands them to the turn loop.
+//! The engine's thread: waits for calls, frames, timers and signatures, and passes them to the turn loop.
 //!
 //! ```text
 //!   mailbox, sockets, signers, timers ──▶ Driver ──▶ TurnLoop (commit, send, tell)
@@ -6,8 +6,8 @@
 //!                    sockets, publisher, boards ◀── EnginePorts
 //! ```
 //!
-//! Every queue that the driver reads is bounded, and it takes a bounded number of inputs before they
-//! are committed. `turn_loop.rs` holds everything that follows from an input.
+//! Every queue that the driver reads is bounded, and the driver takes a bounded number of inputs before they
+//! are committed. `turn_loop.rs` holds the consequences of an input.
 
 mod away;
 

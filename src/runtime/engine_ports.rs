@@ -1,5 +1,5 @@
-//! The ports of the turn loop, as the engine has them: the clock, sockets, signers, the stores' writers,
-//! and those who wait or watch. The simulator has its own (`sim/src/devices/engine.rs`).
+//! The engine's ports of the turn loop: the clock, sockets, signers, the stores' writers, and the receivers of
+//! answers and events. The simulator has its own (`sim/src/devices/engine.rs`).
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;

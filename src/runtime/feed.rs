@@ -1,5 +1,4 @@
-//! Numbered events for a program that must not miss one: they are kept until the next call names
-//! their number.
+//! Numbered events for a program that must not miss one: an event is kept until the next call names its number.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

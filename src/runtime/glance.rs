@@ -1,5 +1,5 @@
-//! The glance beside the extension inbox: written when the app goes to the background, and while it runs when something
-//! changed, at most twice a minute.
+//! Writes the glance beside the extension inbox: when the app goes to the background, and after changes, at
+//! most twice a minute.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;

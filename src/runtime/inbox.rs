@@ -1,9 +1,8 @@
 //! The extension inbox of a client: its files are read, enqueued, then removed.
 //!
-//! Nothing looks at the folder by itself while the engine runs: it is read when the client opens,
-//! when the app is back from the background, when the store takes writes again, and when the app
-//! says so. A file is removed when the commit that enqueued it is durable; a kill between the two
-//! leaves a file whose token the store knows.
+//! The folder is not watched. It is read when the client opens, when the app is back from the background, when
+//! the store takes writes again, and when the app asks for it. A file is removed when the commit that enqueued
+//! it is durable. After a kill between the two, the store knows the token of the file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

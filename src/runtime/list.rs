@@ -1,4 +1,4 @@
-//! Drives a list of conversations: the list is read when the app asks.
+//! The driver of a list of conversations: reads the list when the app asks.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -1,4 +1,4 @@
-//! The common part of all views that somebody watches: their waits, their reads, their ends.
+//! The common part of all live views: their waits, their reads, their ends.
 //!
 //! Nothing here keeps an engine or a client alive.
 

@@ -1,7 +1,7 @@
-//! [`Marks`]: flags that each commit raises, for those who watch a store.
+//! [`Marks`]: flags that each commit sets for the watchers of a store.
 //!
-//! A commit costs the loop a flag for each conversation in it that somebody watches, however slow they
-//! are. A watcher that is woken reads the store again.
+//! A commit costs the loop one flag for each watched conversation in it, however slow the watchers are. A
+//! watcher that is woken reads the store again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};

@@ -1,4 +1,4 @@
-//! A list of members that an app watches: the list is read when the app asks for the changes.
+//! The driver of a list of members: reads the list when the app asks for the changes.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

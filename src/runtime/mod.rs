@@ -12,52 +12,52 @@
 //! | `mailbox.rs` | the commands of the API to the loop |
 //! | `board.rs` | the state of the engine and of each client that anybody may read |
 //! | `callers.rs` | the threads that wake callers and ask signers: app code runs there |
-//! | `clients.rs` | where each client stands: being opened, open, being closed |
+//! | `clients.rs` | the state of each client: being opened, open, being closed |
 //! | `client_parts.rs` | a client as the API holds it, and a client without its store |
 //! | `driver.rs` | the engine's thread: waits, and hands each input to the turn loop |
-//! | `outward.rs` | whom the loop tells |
+//! | `outward.rs` | the receivers of the loop's output |
 //! | `turn_loop.rs` | the loop's work: drain, commit, send, tell; the simulator drives it too |
-//! | `client_loop.rs` | one client's machine and store in the loop; what follows from a failed commit |
+//! | `client_loop.rs` | one client's machine and store in the loop; the consequences of a failed commit |
 //! | `client_loop/upkeep.rs` | flushing, and keeping the store small |
 //! | `after_commit.rs` | answers, frames and events that are due after a client's commit |
 //! | `attach.rs` | a client on its way into the loop and out of it |
 //! | `ports.rs` | the world around the turn loop, as a trait |
 //! | `engine_ports.rs` | the engine's ports: clock, sockets, signers, writers |
-//! | `store_handle.rs` | the way to a client's store: readers read, the loop opens and shuts |
-//! | `background.rs` | clients whose stores are shut while the app is in the background |
+//! | `store_handle.rs` | the handle of a client's store: readers read, the loop opens and closes |
+//! | `background.rs` | clients whose stores are closed while the app is in the background |
 //! | `plugins.rs` | messages pass through the app's hooks between the socket and the loop |
 //! | `sockets.rs` | the link's effects on the network |
 //! | `uploads.rs` | steps of uploads, over HTTP; the spool |
 //! | `spooling.rs` | a file of the app on its way into the spool |
 //! | `downloads.rs` | files of messages come into the cache |
-//! | `glance.rs` | what a notification may show, beside the inbox |
-//! | `push.rs` | the device announces itself for pushes |
-//! | `inbox.rs` | what other processes of the app left |
+//! | `glance.rs` | the file with names and counts for notifications |
+//! | `push.rs` | the registration of the device for pushes |
+//! | `inbox.rs` | the work that other processes of the app left |
 //! | `publish.rs` | events to subscribers |
-//! | `refreshes.rs` | how many refreshes are under way, and who woke the engine |
+//! | `refreshes.rs` | the number of running refreshes |
 //! | `roles.rs` | the roles of members, over HTTP |
 //! | `accounts.rs` | signing in with the session of an account |
 //! | `unsent.rs` | the unsent work that signing out counts |
-//! | `refresh.rs` | [`Refreshed`]: connect, send, catch up, and leave everything as it was |
+//! | `refresh.rs` | [`Refreshed`]: connect, send, catch up, and restore the state from before |
 //! | `events.rs` | changes of the store, as events |
-//! | `client_state.rs` | how a client is, in one value |
-//! | `online.rs` | whether the app wants a client to be online |
-//! | `progress.rs` | how far a catch-up is, told a few times a second |
-//! | `live.rs` | what views that somebody watches have in common |
-//! | `timeline.rs`, `list.rs` | what drives a timeline, and a list of conversations |
-//! | `outbox.rs` | what drives a list of unsent work |
-//! | `members.rs` | what drives a list of members |
-//! | `drafts.rs` | drafts between the letters and the disk |
+//! | `client_state.rs` | the state of a client, in one value |
+//! | `online.rs` | going online and offline |
+//! | `progress.rs` | the progress of a catch-up, told a few times a second |
+//! | `live.rs` | the common part of all live views |
+//! | `timeline.rs`, `list.rs` | the drivers of a timeline, and of a list of conversations |
+//! | `outbox.rs` | the driver of a list of unsent work |
+//! | `members.rs` | the driver of a list of members |
+//! | `drafts.rs` | drafts between the typing and the disk |
 //! | `feed.rs` | numbered events, kept until they are taken |
-//! | `marks.rs` | what those wait for who watch a store |
+//! | `marks.rs` | flags for the watchers of a store |
 //! | `client_folders.rs` | the folders of clients |
 //! | `blocking.rs` | blocking work on threads for it |
 //! | `clock.rs` | the only reader of clocks and entropy |
 //!
-//! Reads do not pass here: they go from the API to the store, on threads of their own. No code of the
-//! app runs on the loop or on a thread for reads, the continuation of a call included. Dropping
-//! the last handle ends the loop, from whatever thread that happens: nothing waits for it then, and
-//! what was promised is on disk already. `Runtime::shutdown` waits.
+//! Reads do not pass through the loop: they go from the API to the store, on threads of their own. No code of the
+//! app runs on the loop or on a thread for reads, and no continuation of a call does either. Dropping the last
+//! handle ends the loop, on any thread. The drop does not wait for the end, and promised work is on disk already.
+//! `Runtime::shutdown` waits.
 
 mod accounts;
 mod after_commit;

@@ -1,7 +1,7 @@
-//! The app's wish that a client be online, or offline.
+//! The app's wish that a client be online or offline.
 //!
-//! The wish is a state and no message: an app states its wish without waiting, and the loop reads the last one. Of
-//! the wishes between two readings, only the one to go offline is carried out too.
+//! The wish is a state, not a message: an app sets its wish without waiting, and the loop reads the last one.
+//! Of the wishes between two readings, only a wish to go offline is carried out too.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

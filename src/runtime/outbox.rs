@@ -1,4 +1,4 @@
-//! The driver of a list of unsent work: the list is read when somebody asks.
+//! The driver of a list of unsent work: reads the list when the app asks.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -1,4 +1,4 @@
-//! [`Outward`]: whom the loop tells: readable states, subscribers, callers.
+//! [`Outward`]: the receivers of the loop's output: readable states, subscribers, callers.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,5 +1,5 @@
-//! Plug-ins between the socket and the loop: what other clients say passes through the app's hooks before the
-//! engine reads it.
+//! Plug-ins between the socket and the loop: other clients' messages pass through the app's hooks before the
+//! engine reads them.
 //!
 //! ```text
 //!   socket ──▶ [`pump`]: frame by frame, in order ──▶ the loop
@@ -8,10 +8,10 @@
 //!     before parsing ──▶ parse ──▶ after parsing        of the first plug-in, then of the next
 //! ```
 //!
-//! Hooks run on caller threads, one at a time for a connection. A hook that fails, panics, or takes longer than
-//! [`PATIENCE`] is logged with the plug-in's name, and its input goes on unchanged. A plug-in is
-//! passed over until its slow hook ends, so a hook that never ends keeps one caller thread and delays one message. The loop
-//! waits for nothing; frames behind a slow hook come later.
+//! Hooks run on caller threads, one at a time for a connection. When a hook fails, panics, or takes longer than
+//! [`PATIENCE`], the log names its plug-in and its input goes on unchanged. A plug-in is skipped until its slow
+//! hook ends, so a hook that never ends keeps one caller thread and delays one message. The loop does not wait;
+//! frames behind a slow hook come later.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};

@@ -1,4 +1,4 @@
-//! The reports of a client's catch-up at the loop: not each step, and with a time.
+//! The loop's reports of a client's catch-up: a few a second, each with a time.
 
 use std::time::Duration;
 

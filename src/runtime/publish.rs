@@ -1,9 +1,9 @@
-//! Events to subscribers: one bounded queue each, and the fate of a slow subscriber.
+//! Events to subscribers: one bounded queue each, and the treatment of a slow subscriber.
 //!
-//! The loop pushes a batch of events into every subscriber's queue and goes on; it never waits for a subscriber
-//! and never runs an app's code. A queue that is full is emptied and holds one [`Event::Lagged`] instead: the
-//! subscriber reads again all that it shows. An observer's callback runs on a thread of its own; the holder of a
-//! stream polls it.
+//! The loop pushes a batch of events into every subscriber's queue and goes on. The loop never waits for a
+//! subscriber and never runs an app's code. A full queue is emptied and holds one [`Event::Lagged`] instead:
+//! the subscriber then reads everything again. An observer's callback runs on a thread of its own; the owner of
+//! a stream polls it.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};

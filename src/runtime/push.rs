@@ -1,4 +1,4 @@
-//! The device announces itself for pushes, over the service's REST interface.
+//! Registers the device for pushes, over the service's REST interface.
 
 use super::uploads::FileService;
 use super::{ClientCore, Runtime};

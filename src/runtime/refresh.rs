@@ -1,7 +1,8 @@
-//! A refresh in the background: connect, send, catch up, and leave everything as it was.
+//! A refresh in the background: connect, send, catch up, and restore the state from before.
 //!
-//! A refresh wakes an engine that is paused. When the last refresh ends, the engine is paused again, unless the app came
-//! back meanwhile. In the same way a client that was offline is offline again. A refresh whose caller leaves ends early.
+//! A refresh wakes a paused engine. When the last refresh ends, the engine is paused again, unless the app came
+//! back meanwhile. In the same way a client that was offline is offline again. A refresh ends early when its
+//! caller leaves.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

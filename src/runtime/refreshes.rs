@@ -1,4 +1,4 @@
-//! The count of refreshes that are under way, and whether the engine was woken for them.
+//! The number of running refreshes, and a flag that is true if the engine was woken for them.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,4 +1,4 @@
-//! The roles of members, which the service tells over its REST interface.
+//! The roles of members, from the service's REST interface.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Carries out what the link asks of the network, and brings back what comes of it.
+//! Carries out the link's effects on the network, and brings the results back.
 
 use std::future::Future;
 use std::sync::Arc;

@@ -1,12 +1,12 @@
-//! [`StoreHandle`]: the loop opens and shuts a client's store through it, and readers read through it.
+//! [`StoreHandle`]: the loop opens and closes a client's store through it, and readers read through it.
 //!
 //! ```text
 //!          open                 shut                 close
 //!   Shut ──────▶ Open (reads) ──────▶ Shut    any ───────▶ Closed
 //! ```
 //!
-//! A store's files are open as long as somebody holds a [`StoreUse`]: the loop, or a read. A caller
-//! that needs the files free waits for the last use to end; no read is interrupted.
+//! A store's files are open as long as the loop or a read holds a [`StoreUse`]. A caller that needs the files
+//! free waits for the last use to end; no read is interrupted.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,12 +1,12 @@
-//! The driver of a timeline: reads it when somebody asks, loads what it wants, marks seen messages read.
+//! The driver of a timeline: reads it when the app asks, loads the wanted history, marks visible messages read.
 //!
 //! ```text
-//!   commits, sessions ──▶ flags ──▶ next: reads the window, answers what changed
+//!   commits, sessions ──▶ flags ──▶ next: reads the window, answers the changes
 //!   seen, loads ────────▶ worker ─▶ steps of loads, questions for history, read marks
 //! ```
 //!
-//! The worker is a future on the threads for callers, one for each timeline: it sleeps until something is wanted,
-//! and ends with the timeline or the client.
+//! The worker is a future on the threads for callers, one for each timeline. It sleeps until there is work, and
+//! ends with the timeline or the client.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -1,17 +1,17 @@
-//! The engine's loop, turn by turn: everything that follows from an input without waiting.
+//! The engine's loop, turn by turn: all consequences of an input that need no waiting.
 //!
 //! ```text
-//!   calls, frames, timers ──▶ machines (writes pile up) ──▶ one commit a client
+//!   calls, frames, timers ──▶ machines (writes add up) ───▶ one commit a client
 //!            ▲                                                     │
 //!            └──────────── deliveries ◀── link ◀── requests ◀──────┤
 //!                                          │                       ├──▶ answers
 //!                                          └──▶ ports              └──▶ events
 //! ```
 //!
-//! [`TurnLoop`] holds no policy: the machines decide what follows from an input, and how durable it
-//! must be. [`TurnLoop`] never waits, and it reaches the world through its [`Ports`] alone, clocks and
-//! chance included. So there is one loop and not two: the engine's thread drives it over sockets and
-//! files, the simulator over a network and disks that fail on demand.
+//! [`TurnLoop`] holds no policy: the machines decide the consequences of an input and their durability.
+//! [`TurnLoop`] never waits, and reaches the world through its [`Ports`] alone, clocks and chance included. The
+//! engine and the simulator therefore share one loop: the engine's thread drives it over sockets and files, the
+//! simulator over a network and disks that fail on demand.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The unsent work of a client, as signing out counts it.
+//! The unsent work of a client, as a sign-out counts it.
 
 use crate::SampanError;
 use crate::model::{Count, OutboxEntryId};

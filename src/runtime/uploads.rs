@@ -1,6 +1,7 @@
-//! Steps of uploads, over HTTP; and the spool, where the copies of files wait.
+//! The steps of uploads, over HTTP; and the spool, which holds the copies of files.
 //!
-//! The machine says which step is next. A step runs beside the loop; while bytes leave, the board shows how many.
+//! The machine names the next step. A step runs beside the loop; while bytes leave, the board shows the
+//! progress.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -1,4 +1,4 @@
-//! The content of an older SDK's cache, part by part, and the fate of a part.
+//! The content of an older SDK's cache, part by part, and the outcome of a part.
 
 use crate::model::{
     ConversationId, ConversationInfo, LocalId, Mentions, MessageContent, Timestamp,

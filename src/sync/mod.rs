@@ -1,4 +1,4 @@
-//! The state machines: what follows from a frame, a call, a timer. They decide and do nothing.
+//! The state machines: they decide the consequences of a frame, a call, a timer, and do no IO.
 //!
 //! ```text
 //!   API calls, signatures ──▶ ┌────────┐ ──▶ writes (overlay), replies, effects, state
@@ -13,21 +13,23 @@
 //! |---|---|
 //! | `client/` | one client over its own store: session, outbox, receiver, catch-up |
 //! | `link/` | the engine's one connection: back-off, heartbeat, correlation, routing to clients |
-//! | `request.rs` | the calls of an app, each with its answer; how a new call is added |
+//! | `request.rs` | the calls of an app, each with its answer; the way to add a call |
 //! | `legacy.rs` | the content of an older SDK's cache, part by part |
-//! | `step.rs` | what a client is told, and what follows: a [`Step`] |
-//! | `upload.rs` | what a step of an upload brings |
+//! | `step.rs` | the inputs of a client's machine, and its answer: a [`Step`] |
+//! | `upload.rs` | the result of a step of an upload |
 //! | `backoff.rs` | pauses between tries: the one rule for all of them |
 //! | `random.rs` | the seeded source of jitter and ids |
 //!
-//! A caller keeps three rules. **Commit first**: what a step writes is committed, as durable as its
-//! batch says, before its replies, requests and effects are carried out; if the commit fails, the
-//! step and the machine are dropped and the machine is rebuilt from the store when writing works
-//! again. **One at a time**: inputs are handed in one by one, with a `Now` that never goes back in
-//! `elapsed`. **Nothing in between**: nobody else writes to the client's store.
+//! A caller keeps three rules:
 //!
-//! Nothing here asks the time, rolls dice it was not given, opens a socket or spawns a task; the
-//! same inputs give the same outputs. States and rules are drawn in `docs/sync.md`.
+//! - **Commit first.** A step's writes are committed, as durable as the batch says, before its replies,
+//!   requests and effects are carried out. If the commit fails, the step and the machine are dropped, and the
+//!   machine is rebuilt from the store when writing works again.
+//! - **One at a time.** Inputs are passed one by one, with a `Now` whose `elapsed` never goes back.
+//! - **One writer.** No other code writes to the client's store.
+//!
+//! No code here asks the time, rolls dice that it was not given, opens a socket or spawns a task. The same
+//! inputs give the same outputs. `docs/sync.md` has the states and the rules.
 
 mod backoff;
 mod client;

@@ -1,4 +1,5 @@
-//! The calls about what the service alone knows and what a session has beside the outbox, and their answers.
+//! The calls about facts that the service alone has and about the parts of a session outside the outbox, with
+//! their answers.
 
 use crate::model::{ClientId, ConversationId, Json, WatchedClient};
 

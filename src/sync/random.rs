@@ -1,4 +1,4 @@
-//! A seeded source of chance: jitter and ids come from it, so that a run can be played again.
+//! A seeded source of chance: jitter and ids come from this source, so a run can be repeated.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Uploads, as a client's machine asks for them and is told of them.
+//! Uploads: the requests of a client's machine, and the results that the machine gets.
 
 use crate::model::UploadTicket;
 

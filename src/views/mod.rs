@@ -1,4 +1,4 @@
-//! Live views for an app: windows over the store, each with a version, and what changed since one.
+//! Live views for an app: windows over the store, each with a version, and the changes since a version.
 //!
 //! ```text
 //!   commit ──▶ marks views dirty (a flag; no queue, no copy)
@@ -7,27 +7,27 @@
 //!                            answers { version 18, edits }
 //! ```
 //!
-//! A view keeps its last few windows. A collector that holds one of them is given edits; any other is
-//! given everything anew. So a collector may be as slow as it likes, may be cancelled, and may ask
-//! again: an answer that nobody received is computed again.
+//! A view keeps its last few windows. A collector with one of them gets edits; any other collector gets the
+//! whole window. A collector may therefore be as slow as it likes, may be cancelled, and may ask again: the
+//! view computes an answer again that no collector received.
 //!
 //! | file | what it holds |
 //! |---|---|
 //! | `windows.rs` | [`Version`], the last windows of a view |
 //! | `diff.rs` | the difference of two windows by key, and its application |
 //! | `edits.rs` | the edits of each kind of view, for other languages |
-//! | `delivery.rs` | how far an own message got, and what holds it up |
-//! | `download.rs` | how far a download is |
+//! | `delivery.rs` | the delivery of an own message, and the obstacle that delays it |
+//! | `download.rs` | the progress of a download |
 //! | `message.rs` | a message as a screen shows it |
 //! | `timeline/` | [`TimelineView`]: a window over one conversation |
 //! | `list/` | [`ListView`]: a window over all conversations |
-//! | `outbox.rs` | [`OutboxView`]: all that is unsent, and why |
+//! | `outbox.rs` | [`OutboxView`]: all unsent work, with reasons |
 //! | `query.rs` | queries of conversations over this device's store |
-//! | `members.rs` | [`MemberView`]: who is in a conversation, and what they may do |
+//! | `members.rs` | [`MemberView`]: the members of a conversation, and their rights |
 //! | `client_state.rs` | [`ClientState`]: the banner, the badge, support |
 //!
-//! This floor reads snapshots of the store and knows no clock, no thread and no network; the driver of a view waits
-//! and wakes.
+//! This floor reads snapshots of the store and knows no clock, no thread and no network; the driver of a view
+//! waits and wakes.
 
 mod client_state;
 mod delivery;

@@ -1,4 +1,4 @@
-//! The numbers by which the service says no, as one table; `docs/wire.md` has the same one.
+//! The codes of the service's refusals, as one table; `docs/wire.md` has the same table.
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
-//! A command: one value of one enum for each frame, whatever the bytes were.
+//! A command: one value of one enum for each frame.
 //!
-//! The schema has one message with eighteen optional bodies; here a command has exactly the body
-//! that belongs to it. Absent is not the same as zero: everything that may be absent is an option.
+//! The schema has one message with eighteen optional bodies; here a command has exactly the body that belongs
+//! to it. Absent is not the same as zero, so every field that may be absent is an option.
 
 use prost::Message;
 

@@ -1,8 +1,8 @@
 //! Content of messages: the typed-message envelope, a JSON object whose own keys start with `_lc`.
 //!
-//! Reading is total and loses nothing: a key that is not understood, or holds another kind of
-//! value than it should, stays in the content's `extra`; an envelope that lacks what its type
-//! needs is `Custom`, whole; a payload that is no envelope is plain text.
+//! Reading is total and loses nothing. A key that is unknown, or has another kind of value than it should,
+//! stays in the content's `extra`. An envelope that lacks a key of its type is `Custom`, whole. A payload that
+//! is no envelope is plain text.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Payloads of commands to and from the model: messages, edits, conversations.
 //!
-//! A message comes down in four shapes (live, in history, as the newest of an unread count, as the
-//! last of a conversation row); they are one [`Message`] here.
+//! A message comes in four forms: live, in history, as the newest of an unread count, as the last of a
+//! conversation row. All are one [`Message`] here.
 
 use serde_json::{Map, Value};
 

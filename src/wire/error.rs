@@ -1,4 +1,4 @@
-//! Why a frame, or a piece of JSON in it, could not be read or written.
+//! The reasons why a frame, or a piece of JSON in it, could not be read or written.
 
 use super::code::ServiceCode;
 use super::generated::CommandType;

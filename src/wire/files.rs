@@ -1,4 +1,4 @@
-//! Files over HTTP: asking for a place to upload to, the forms of the file storages, confirming.
+//! Files over HTTP: the request for an upload, the forms of the file storages, the confirmation.
 //!
 //! ```text
 //!   POST /1.1/fileTokens ──▶ ticket ──▶ the storage's form ──▶ POST /1.1/fileCallback

@@ -1,4 +1,4 @@
-//! A device that announces itself for pushes.
+//! The registration of a device for pushes.
 
 use serde_json::{Map, Value, json};
 

@@ -7,25 +7,25 @@
 //!
 //! | part | what it holds |
 //! |---|---|
-//! | [`subprotocol`] | text or bytes, and how a client learns what it missed |
+//! | [`subprotocol`] | text or bytes, and the way in which a client learns of missed messages |
 //! | [`frame`] | a command as a WebSocket message, and its limits |
-//! | [`command`] | [`Command`]: one enum for everything a frame can be about |
+//! | [`command`] | [`Command`]: one enum for all kinds of frames |
 //! | [`generated`] | the structs of `proto/realtime.proto`, the bodies of commands |
-//! | [`code`] | the numbers by which the service says no |
-//! | [`payload`], [`content`] | what a message carries, and the typed-message envelope |
-//! | [`payloads`] | the payloads of all messages that a command carries |
+//! | [`code`] | the codes of the service's refusals |
+//! | [`payload`], [`content`] | the payload of a message, and the typed-message envelope |
+//! | [`payloads`] | the payloads of all messages in a command |
 //! | [`convert`] | messages, edits and conversations, to and from the model |
 //! | [`roles`] | the roles of members, over HTTP |
 //! | [`row`] | a conversation in the answer of a query |
-//! | [`notification`] | notifications that were missed, over HTTP |
+//! | [`notification`] | missed notifications, over HTTP |
 //! | [`route`] | answers of the routers |
 //! | [`account`] | the signature of a log-in with the session of an account |
 //! | [`files`] | files over HTTP: tickets, the forms of the storages |
-//! | [`installation`] | a device that announces itself for pushes |
-//! | [`signature`] | the texts that are signed, and how |
-//! | [`peers`] | where messages to peers are kept that nobody made a conversation for |
+//! | [`installation`] | the registration of a device for pushes |
+//! | [`signature`] | the texts that are signed, and the algorithms |
+//! | [`peers`] | the conversation of messages to peers |
 //! | [`iso`], [`json`] | dates as text; JSON within a budget |
-//! | [`error`] | why something could not be read |
+//! | [`error`] | the reasons why a value could not be read |
 //!
 //! A caller can rely on these rules:
 //!

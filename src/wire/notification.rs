@@ -1,7 +1,7 @@
-//! Notifications that were missed, as the answer of `GET /1.1/rtm/notifications` has them.
+//! Missed notifications, in the form of the answer of `GET /1.1/rtm/notifications`.
 //!
-//! An item is a command made flat: the keys of its body beside those of its envelope. The SDKs
-//! read different parts of one answer, and each part is written in the dialect of its reader.
+//! An item is a flattened command: the keys of its body beside those of its envelope. The SDKs read different
+//! parts of one answer, and each part is written in the form of its reader.
 
 use serde_json::{Map, Value, json};
 

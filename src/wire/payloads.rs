@@ -1,7 +1,7 @@
-//! The payloads of all messages that a command carries: taken out to be looked at, and put back.
+//! The payloads of all messages in a command: taken out to be read, and put back.
 //!
-//! A message comes down in five shapes (live, in history, as the newest of an unread count, as an edit, as the last
-//! of a conversation row). Here they are one list, in the order of the command.
+//! A message comes in five forms: live, in history, as the newest of an unread count, as an edit, as the last
+//! of a conversation row. Here they are one list, in the order of the command.
 
 use super::command::Command;
 use super::payload::Payload;

@@ -1,7 +1,7 @@
-//! Messages to peers without a conversation; first generation API.
+//! Messages to peers without a created conversation; first generation API.
 //!
-//! Such messages are kept in a conversation that nobody made. Its id follows from the peers alone,
-//! so every one of them finds it, and an app's server finds its history.
+//! Such messages are kept in a conversation that no client made. Its id is computed from the peers alone, so
+//! every peer finds it, and an app's server finds its history.
 
 use std::collections::BTreeSet;
 

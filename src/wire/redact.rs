@@ -1,8 +1,8 @@
-//! The debug form of commands, for logs and failing tests: ids, times and numbers, and never the words
-//! of users, tokens, signatures, push tokens or custom attributes.
+//! The debug form of commands, for logs and failing tests: ids, times and numbers, and never texts of users,
+//! tokens, signatures, push tokens or custom attributes.
 //!
-//! A message that carries such a secret has its `Debug` here; the list of them stands in
-//! `tests/generated.rs`, which keeps prost from deriving one.
+//! A message with such a secret has its `Debug` here. `tests/generated.rs` has the list of these messages,
+//! which keeps prost from deriving their `Debug`.
 
 use std::fmt;
 

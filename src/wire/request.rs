@@ -1,7 +1,7 @@
-//! Requests for history and conversations, as the service wants them written.
+//! Requests for history and conversations, in the service's form.
 //!
 //! The fields of these commands have short names, and conditions are JSON texts in the service's query
-//! language. Both stay in this file: a caller names its wish in words of the model.
+//! language. Both stay in this file: a caller states its wish in values of the model.
 
 use std::collections::BTreeMap;
 

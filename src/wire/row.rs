@@ -1,8 +1,7 @@
-//! Rows of conversations: the JSON objects that a query answers with.
+//! Rows of conversations: the JSON objects in the answer of a query.
 //!
-//! Reading is lenient, for the service has written some columns in several forms; writing is exact,
-//! for the SDKs are not lenient: `m` is never null, `lm` is a date object, `bin` stands beside
-//! `msg`.
+//! Reading is lenient, because the service has written some columns in several forms. Writing is exact, because
+//! the SDKs are not lenient: `m` is never null, `lm` is a date object, `bin` stands beside `msg`.
 
 use serde_json::{Map, Value, json};
 

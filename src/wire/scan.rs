@@ -1,9 +1,8 @@
-//! A look at a frame before it is decoded: how many fields it has, and whether those are there
-//! that the schema requires.
+//! A scan of a frame before it is decoded: it counts the fields and checks the fields that the schema requires.
 //!
-//! The decoder makes a struct of some hundred bytes out of an empty sub-message of two, and it
-//! gives a missing required field its default. So a frame is walked first, without allocating:
-//! a bound on the fields is a bound on what decoding may allocate.
+//! The decoder makes a struct of some hundred bytes out of an empty sub-message of two, and gives a missing
+//! required field its default. A frame is therefore walked first, without allocating: a bound on the fields is
+//! a bound on the memory that decoding may allocate.
 
 use super::error::WireError;
 

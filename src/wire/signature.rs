@@ -1,7 +1,7 @@
-//! Signatures: the texts that are signed for an operation, and how.
+//! Signatures: the texts that are signed for an operation, and the algorithms.
 //!
-//! The key is the application's master key; the algorithms (HMAC-SHA1, and MD5 for the header of
-//! HTTP requests) are what the protocol demands. Signatures are compared in constant time.
+//! The key is the application's master key. The protocol demands the algorithms: HMAC-SHA1, and MD5 for the
+//! header of HTTP requests. Signatures are compared in constant time.
 
 use hmac::{Hmac, Mac};
 use md5::{Digest, Md5};

@@ -1,4 +1,4 @@
-//! Subprotocols: the form of frames, and how a client learns what it missed.
+//! Subprotocols: the form of frames, and the way in which a client learns of missed messages.
 
 use std::fmt;
 

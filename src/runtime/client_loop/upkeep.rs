@@ -1,4 +1,4 @@
-//! The upkeep of a client's disk by its loop: what was committed is brought to it, and the store is kept small.
+//! The upkeep of a client's disk by its loop: flushing commits, and keeping the store small.
 
 use std::time::Duration;
 

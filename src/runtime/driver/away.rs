@@ -1,4 +1,4 @@
-//! The app in the background: every file is shut, and calls open the stores that they need as guests.
+//! The app in the background: every file is closed, and calls open the stores that they need for a moment.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! A cache's content, in the model's words, cut into parts of a commit each. Purely.
+//! Turns a cache's content into values of the model, cut into parts of a commit each. No IO.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -6,8 +6,8 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `convert.rs` | facts of a cache in the model's words, cut into parts |
-//! | `report.rs` | what an app says of a cache, and what it is told |
+//! | `convert.rs` | the facts of a cache as values of the model, cut into parts |
+//! | `report.rs` | the app's description of a cache, and the report for the app |
 
 mod convert;
 mod report;

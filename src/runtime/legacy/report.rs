@@ -1,4 +1,4 @@
-//! How an app names the cache of an older SDK, and the report of its import.
+//! The app's description of an older SDK's cache, and the report of its import.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! The outcome of a request: answered, refused, unanswered.
+//! The outcome of a request: answered, refused, or without an answer.
 
 use crate::sync::link::Unanswered;
 use crate::sync::request::RequestError;

@@ -2,30 +2,30 @@
 //!
 //! ```text
 //!                     ┌───────────────────────── Client ─────────────────────────┐
-//!   API call ───────▶ │ outgoing    what the app wants is written down, and sent │
+//!   API call ───────▶ │ outgoing    the app's work is enqueued, and sent         │
 //!   Connected ──────▶ │ session     opens, reopens, ends                         │
 //!   replies ────────▶ │ outgoing    in order, in doubt, acknowledged             │ ──▶ Step
 //!   notifications ──▶ │ incoming    messages, edits, receipts, unread, members   │
-//!   Woke ───────────▶ │ history     what was missed is fetched; gaps are recorded│
-//!                     └───────────────────────────────────────────────────────────┘
+//!   Woke ───────────▶ │ history     missed history is fetched, gaps are recorded │
+//!                     └──────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! | room | what it decides |
+//! | room | decision |
 //! |---|---|
-//! | `session.rs` | signing in, staying signed in, being sent away |
-//! | `outgoing/` | work of the app: written down, sent in order, looked for when in doubt |
+//! | `session.rs` | opening a session, keeping it open, its end by the service |
+//! | `outgoing/` | work of the app: enqueued, sent in order, searched for when in doubt |
 //! | `incoming/` | notifications: messages, edits, receipts, counts, members; duplicates |
 //! | `history/` | spans without holes, catching up after an absence, the app's paging |
-//! | `online/` | what the service alone knows; the place in a chat room |
+//! | `online/` | questions that the service alone can answer; the place in a chat room |
 //! | `answer.rs` | the outcome of a request |
-//! | `notices.rs` | what an app is told of members, once |
-//! | `progress.rs` | how far the catch-up has come |
+//! | `notices.rs` | the notices of members, each told once |
+//! | `progress.rs` | the progress of the catch-up |
 //!
-//! Imports between the rooms point down: `outgoing` may name `incoming` and `history`, `incoming` may
-//! name `history`. This file composes them: it hands inputs on, and owns what a turn is.
+//! Imports between the rooms point down: `outgoing` may name `incoming` and `history`, `incoming` may name
+//! `history`. This file composes the rooms: it passes inputs on, and owns the data of a turn.
 //!
-//! The machine's memory holds only what is under way on the present connection. Everything else is
-//! in the store, so a machine that is rebuilt from the store goes on where this one stopped.
+//! The machine's memory holds only the work of the present connection. Everything else is in the store, so a
+//! machine that is rebuilt from the store goes on where this one stopped.
 
 mod answer;
 mod history;

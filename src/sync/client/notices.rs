@@ -1,8 +1,8 @@
-//! The notices of members that an app is told: who came, went, was blocked, silenced or given a role; by whom, and
-//! when.
+//! The notices of members for the app: a client joined, left, was blocked, silenced or given a role, with
+//! author and time.
 //!
-//! A notification may come twice: once over the socket, and once among those that were missed. A notice is
-//! told once for each conversation, time, event and members.
+//! A notification may come twice: once over the socket, and once among the missed ones. A notice is told once
+//! for each conversation, time, event and members.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! How far the machine's catch-up has come.
+//! The progress of the machine's catch-up.
 
 use super::Client;
 

@@ -1,4 +1,4 @@
-//! [`ServiceClock`]: the time by the service's clock, as its frames tell it.
+//! [`ServiceClock`]: the time by the service's clock, learnt from its frames.
 
 use std::time::Duration;
 

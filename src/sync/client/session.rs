@@ -1,8 +1,8 @@
-//! Signing in, staying signed in, being sent away.
+//! Opening a session, keeping it open, and its end by the service.
 //!
-//! The app's wish to be online outlives connections: the session is opened again whenever the link
-//! is there, with `r` so that another device that took over meanwhile keeps its place, and with the
-//! stored token so that no signature is needed.
+//! The app's wish to be online outlives connections: the machine opens the session again whenever the link is
+//! there. It sends `r`, so another device that took over meanwhile keeps its place, and the stored token, so no
+//! signature is needed.
 
 use std::time::Duration;
 

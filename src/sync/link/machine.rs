@@ -1,4 +1,4 @@
-//! The states of the connection, and what each input means in them.
+//! The states of the connection, and the effect of each input in them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,10 +1,11 @@
-//! The engine's one connection, as a machine: when to connect, what to send, who gets an answer.
+//! The engine's one connection, as a machine: the times of connecting, the frames to send, the receiver of each
+//! answer.
 //!
 //! ```text
 //!            a client wants it                 routed              connected
 //!   Idle ───────────────────────▶ LookingUp ───────▶ Connecting ──────────▶ Connected
 //!    ▲                                ▲ │                │                      │
-//!    │ nobody wants it, paused     │ └── failed ──────┴──── failed ── lost ──┤
+//!    │ not wanted, paused             │ └── failed ──────┴──── failed ── lost ──┤
 //!    │                                │                                         ▼
 //!    └────────────────────────────────┴────────── the pause is over ──────── Waiting
 //! ```
@@ -12,16 +13,15 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `step.rs` | inputs, effects and requests |
-//! | `machine.rs` | the states above, and what each input means in them |
-//! | `route.rs` | which address is tried next, and when the router is asked again |
-//! | `requests.rs` | serials, time-outs, whose answer it is |
+//! | `machine.rs` | the states above, and the effect of each input in them |
+//! | `route.rs` | the address of the next attempt, and the times of asking the router |
+//! | `requests.rs` | serials, time-outs, the receiver of an answer |
 //!
-//! Rules for a caller: hand in inputs one at a time, carry out all effects of a step in
-//! order, hand its deliveries to the clients, and call [`Link::handle`] with [`LinkInput::Woke`] when
-//! the time of the last step's `wake_after` has come. An early or needless wake does no harm.
+//! Rules for a caller: pass inputs one at a time, carry out all effects of a step in order, pass its deliveries
+//! to the clients, and call [`Link::handle`] with [`LinkInput::Woke`] when the time of the last step's
+//! `wake_after` has come. An early or needless wake does no harm.
 //!
-//! It does not know what a session is: clients open theirs when they are told
-//! [`Delivery::Connected`].
+//! The link does not know sessions: clients open theirs when they get [`Delivery::Connected`].
 
 mod machine;
 mod requests;

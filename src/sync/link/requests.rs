@@ -1,4 +1,4 @@
-//! Serials, time-outs, and whose answer it is.
+//! Serials, time-outs, and the receiver of each answer.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,9 +1,9 @@
-//! Which address is tried next, and when the router is asked again.
+//! The address of the next attempt, and the times of asking the router.
 //!
-//! An answer of the router is used for as long as it says, and no longer than it works: after
-//! [`FAILURES_MAX`] failures in a row, or when the device may be in another network, the router is
-//! asked before the next attempt. If the router does not answer then, the old answer is used: the
-//! router may be down while the service is up.
+//! A router's answer is used for as long as it is valid, unless it stops working: after [`FAILURES_MAX`]
+//! failures in a row, or when the device may be in another network, the link asks the router before the next
+//! attempt. If the router does not answer then, the old answer is used, because the router may be down while
+//! the service is up.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! [`RequestError`]: why a call of an app failed.
+//! [`RequestError`]: the reason why a call of an app failed.
 
 use crate::error::{Obstacle, SampanError, Subject};
 use crate::wire::{self, ServiceCode};

@@ -1,8 +1,8 @@
-//! Hostile payloads: a corpus that is cut, spliced and spelled anew at random, read and written.
+//! Hostile payloads: a corpus that is cut, spliced and respelled at random, read and written.
 //!
-//! The suite reads twenty thousand; `cargo xtask fuzz payload` asks for more, from another seed. A coverage-guided
-//! fuzzer would need a nightly compiler, which this workspace does not use: the corpus and the mutations here know the
-//! envelope instead.
+//! The suite reads twenty thousand; `cargo xtask fuzz payload` reads more, from another seed. A coverage-guided
+//! fuzzer would need a nightly compiler, which this workspace does not use. The corpus and the mutations here
+//! know the envelope instead.
 
 use crate::splitmix;
 use crate::wire::generated::DirectCommand;

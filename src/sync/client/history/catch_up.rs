@@ -1,8 +1,8 @@
-//! [`CatchUp`]: which conversations are behind, and in which order their history is asked for.
+//! [`CatchUp`]: the conversations that are behind, in the order in which their history is requested.
 //!
-//! A conversation is *wanted* from the moment it is known to be behind until its newest history is here,
-//! or until it is given up. At most [`IN_FLIGHT_MAX`] are asked for at once: the one that the user looks
-//! at first, then the one that was active last. A refused one waits, longer each time.
+//! A conversation is *wanted* from the moment it is known to be behind until its newest history is here, or
+//! until the client gives up. At most [`IN_FLIGHT_MAX`] requests are in flight: first for the conversation that
+//! the user looks at, then for the one with the newest activity. A refused request waits, longer each time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

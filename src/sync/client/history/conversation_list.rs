@@ -1,8 +1,8 @@
-//! Asking for conversations: those that changed while this client was away, those that are unknown.
+//! Requests for conversations: those that changed while this client was away, and unknown ones.
 //!
-//! After the session opened, the client's conversations are listed, newest message first, down to
-//! what was known when the last list was complete; then those whose attributes or members changed
-//! since. Conversations that the list shows to be behind are caught up with (`pages.rs`).
+//! When a session opens, the client lists its conversations, newest message first, down to the end of the last
+//! complete list. Then it lists those whose attributes or members changed since. Conversations that the list
+//! shows to be behind are caught up with (`pages.rs`).
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Pages that go forward in time: from a message that somebody was led to, towards the present.
+//! Pages that go forward in time: from a message that the app jumped to, towards the present.
 
 use crate::store::StoreError;
 use crate::sync::client::{Client, Turn};

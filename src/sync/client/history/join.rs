@@ -1,14 +1,17 @@
-//! Joining messages that arrive to the history that is held: the one place that decides this.
+//! Joins arriving messages to the stored history. This file alone decides which messages are joined.
 //!
-//! A message is joined to the span before it only where the service's order proves that nothing lies between.
-//! Three things prove this. A page of history covers the messages within it (`pages.rs`). A message that the
-//! service took while this session was open continues a history that reached the present when the session opened,
-//! for every message between was pushed here too. And such a message continues the tail: the stretch that an
-//! earlier such message or a page of this session began.
+//! A message is joined to the span before it only where the service's order proves that no message lies
+//! between. Three things prove this:
 //!
-//! Everything else, such as an old message that a repeated sending is acknowledged with, or the last
-//! message of a conversation's row, is stored and joined to nothing: it stands alone until history
-//! is read around it.
+//! - A page of history covers the messages within it (`pages.rs`).
+//! - A message that the service accepted while this session was open continues a history that reached the
+//!   present when the session opened, because every message between was pushed here too.
+//! - Such a message also continues the tail: the stretch that an earlier such message or a page of this session
+//!   began.
+//!
+//! Every other message is stored and joined to nothing, such as an old message that a repeated sending is
+//! acknowledged with, or the last message of a conversation's row. It stands alone until history is read around
+//! it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

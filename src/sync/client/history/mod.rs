@@ -1,17 +1,17 @@
-//! History: the spans that are held without holes, and the questions for the missing rest.
+//! History: the spans that are stored without holes, and the requests for the missing rest.
 //!
-//! | file | what it decides |
+//! | file | decision |
 //! |---|---|
-//! | `join.rs` | whether a message continues the history that is held |
-//! | `catch_up.rs` | which conversations are behind, and in which order they are asked for |
-//! | `pages.rs` | asking for history: of an absence, and for the app's paging |
+//! | `join.rs` | joining of a message to the stored history |
+//! | `catch_up.rs` | the conversations that are behind, and the order of their requests |
+//! | `pages.rs` | requests for history: of an absence, and for the app's paging |
 //! | `question.rs` | questions of an app about any part of the history, by time and type |
-//! | `start.rs` | where a page starts, and in which direction it goes |
+//! | `start.rs` | the start and the direction of a page |
 //! | `forward.rs` | pages that go forward in time |
-//! | `conversation_list.rs` | asking for conversations: those that changed, those unknown |
-//! | `told_row.rs` | what a row that the service tells changes here |
+//! | `conversation_list.rs` | requests for conversations: changed ones, unknown ones |
+//! | `told_row.rs` | the changes that a row from the service makes here |
 //! | `queries.rs` | queries of the app, answered by the service |
-//! | `refusals.rs` | how often a refused question is asked again |
+//! | `refusals.rs` | the repetition of a refused request |
 
 pub(super) mod catch_up;
 pub(super) mod conversation_list;

@@ -1,8 +1,8 @@
-//! Asking for history: of an absence, and for the app's paging.
+//! Requests for history: of an absence, and for the app's paging.
 //!
-//! A page is asked for with its starting message included, so that messages of the same time on both
-//! sides of the border are neither skipped nor repeated, however the service orders them. The span that a page
-//! covers is recorded as held; a short page is not the end, only a page without anything older is.
+//! A page includes its starting message, so messages of the same time on both sides of the border are neither
+//! skipped nor repeated, in any order of the service. The span that a page covers is recorded as stored. A
+//! short page is not the end; a page without anything older is.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

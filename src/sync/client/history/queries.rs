@@ -1,7 +1,7 @@
 //! Queries of the app for conversations, answered by the service.
 //!
-//! The conversations found are told as they came. The store takes those that this device knows, and those that
-//! this client is a member of; others are no affair of the store's until the app asks for them by id.
+//! The app gets the found conversations as they came. The store takes the conversations that this device has,
+//! and those that this client is a member of. It takes others only when the app asks for them by id.
 
 use crate::model::query::{ConversationQuery, QuerySelection};
 use crate::model::{ConversationKind, ConversationState};

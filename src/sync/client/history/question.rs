@@ -1,6 +1,7 @@
 //! Questions of an app about any part of a conversation's history: by time, by type, in either direction.
 //!
-//! The messages found are told and not stored: a page of one type has holes that no gap could name.
+//! The app gets the found messages, and the store does not keep them: a page of one type has holes that no gap
+//! could describe.
 
 use crate::model::{Message, MessageId, MessageKey, Named, Timestamp};
 use crate::store::StoreError;

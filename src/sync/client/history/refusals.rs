@@ -1,5 +1,5 @@
-//! The refusals of questions that this client asks by itself: they are asked again, later and later, and not for
-//! ever.
+//! Refusals of this client's own requests: such a request is repeated, later and later, and a limited number of
+//! times.
 
 use std::time::Duration;
 

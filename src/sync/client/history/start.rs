@@ -1,4 +1,4 @@
-//! Where a page of history starts, and in which direction it goes.
+//! The start and the direction of a page of history.
 
 use crate::model::Timestamp;
 use crate::store::Position;

@@ -1,5 +1,5 @@
-//! A conversation as the service tells it: the row takes over what changed, observers hear who came and went, and the
-//! newest message tells whether history is missing here.
+//! A conversation as the service tells it: its row takes over the changes, observers hear who joined and left,
+//! and its newest message shows if history is missing here.
 
 use std::time::Duration;
 

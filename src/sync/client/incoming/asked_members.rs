@@ -1,5 +1,5 @@
-//! The app's questions to the service about members: how many there are, who is silenced, who is blocked, and which
-//! roles were given.
+//! The app's questions to the service about members: their number, the silenced and blocked clients, and the
+//! roles.
 
 use std::collections::BTreeSet;
 

@@ -1,9 +1,9 @@
-//! Duplicates: the one rule by which a message of the service is known already.
+//! Duplicates: the one rule by which a message from the service is already known.
 //!
-//! A message is known by its conversation, its time and its id, the place at which the store keeps it. A message
-//! that comes again, live, in a page, as the last message of a row or as an edit, adds nothing: it is not counted
-//! again, and the held message stays if it was edited later than the new one. A message that comes again live was
-//! not acknowledged, so it is acknowledged again (`messages.rs`).
+//! A message is known by its conversation, its time and its id, which are its key in the store. A duplicate may
+//! come live, in a page, as the last message of a row or as an edit. It adds nothing: it is not counted again,
+//! and the stored message stays if it was edited later than the duplicate. A live duplicate was not
+//! acknowledged, so it is acknowledged again (`messages.rs`).
 
 use crate::model::Message;
 use crate::store::{ConversationNumber, Position, Put, StoreError};

@@ -1,9 +1,9 @@
 //! Edits and recalls by others, and by this client's other devices.
 //!
-//! An edit may come before its message: an own one whose acknowledgement is late or lost, one that
-//! an answer on its way holds as it was before. So an edit of what is not here is remembered until
-//! the session ends. Where it may be of an own message that is still in doubt, the cursor for missed
-//! edits stays before it, so that the service tells it again after a crash.
+//! An edit may come before its message: for an own message whose acknowledgement is late or lost, or when an
+//! older answer with the message is still on its way. Such an edit is remembered until the session ends. Where
+//! it may belong to an own message in doubt, the cursor for missed edits stays before it, so the service tells
+//! it again after a crash.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Notifications about conversations: joined, left, changed.
 //!
-//! Each change carries the time it happened; one that is older than what is known is not applied,
-//! so a notification may come twice, late, or after the answer of a query that shows its effect.
+//! Each change has a time. A change older than the known state is not applied, so a notification may come
+//! twice, late, or after the answer of a query that shows its effect.
 
 use crate::model::{
     ClientId, ConversationId, ConversationKind, MemberRole, MembersEvent, MembersNotice, Timestamp,

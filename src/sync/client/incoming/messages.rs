@@ -1,7 +1,6 @@
 //! Messages that the service delivers, and their acknowledgement.
 //!
-//! The duplicates of a message are found in `duplicates.rs`; its place in the held history is found in
-//! `history/join.rs`.
+//! `duplicates.rs` recognises duplicates; `history/join.rs` places a message in the stored history.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

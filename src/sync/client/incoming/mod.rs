@@ -1,15 +1,15 @@
 //! Notifications of the service: messages, edits, receipts, unread counts, members.
 //!
-//! | file | what it decides |
+//! | file | decision |
 //! |---|---|
-//! | `messages.rs` | messages that come in; acknowledging them |
-//! | `duplicates.rs` | whether a message is known already |
-//! | `receipts.rs` | how far own messages got |
-//! | `edits.rs` | edits and recalls that come in, also before their message |
-//! | `typing.rs` | who writes just now |
+//! | `messages.rs` | incoming messages, and their acknowledgement |
+//! | `duplicates.rs` | the messages that are already known |
+//! | `receipts.rs` | delivery and reading of own messages |
+//! | `edits.rs` | incoming edits and recalls, also before their message |
+//! | `typing.rs` | the clients that type now |
 //! | `unread.rs` | unread counts |
 //! | `membership.rs` | notifications about conversations and their members |
-//! | `asked_members.rs` | what the app asks about members |
+//! | `asked_members.rs` | the app's questions about members |
 //! | `presence.rs` | being out of a conversation, and coming back |
 
 pub(super) mod asked_members;

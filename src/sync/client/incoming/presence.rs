@@ -1,16 +1,15 @@
 //! Being in a conversation, out of it, and in it again.
 //!
-//! While this client is out of a conversation, nothing that is said there comes here, and nothing
-//! tells it later how much that was. So everything that shows that it was out, by whichever way that
-//! is learnt, goes through the two functions of this file: [`Client::went_out`] and
+//! While this client is out of a conversation, it receives none of its messages, and nothing later tells their
+//! number. Every sign of an absence therefore goes through one of two functions: [`Client::went_out`] and
 //! [`Client::came_back`].
 //!
-//! 1. Going out ends the tail. Pages of history that were asked for before do not reach the present.
-//! 2. Coming back puts the conversation behind, in the store, also if nothing is held of it, and asks
-//!    for its history. Messages from before the return and from after it are not neighbours.
-//! 3. A live message in a conversation that this client is taken to be out of is joined to nothing
-//!    older, puts the conversation behind, and has its row asked for: the row tells whether this
-//!    client came back (`join.rs`, `want_history`).
+//! 1. Going out ends the tail. Pages of history that were requested before do not reach the present.
+//! 2. Coming back puts the conversation behind, in the store, also if the store has none of its messages, and
+//!    asks for its history. Messages from before and after the return are not neighbours.
+//! 3. A live message in a conversation that this client seems to be out of is joined to nothing older, puts the
+//!    conversation behind, and requests its row: the row says if this client came back (`join.rs`,
+//!    `want_history`).
 
 use crate::model::{ConversationState, MessageId, Timestamp};
 use crate::store::{

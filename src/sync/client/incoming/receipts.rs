@@ -1,4 +1,4 @@
-//! How far own messages got: receipts that come in, and those that the app asks for.
+//! Delivery and reading of own messages: receipts that come in, and receipts that the app asks for.
 
 use crate::model::{ConversationId, Message, MessageId, MessageState, Receipt, Timestamp};
 use crate::store::{ConversationNumber, Position, StoreError, TimelineItem};

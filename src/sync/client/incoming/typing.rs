@@ -1,7 +1,8 @@
-//! The clients that write just now: told by transient messages, and forgotten when they are not told again.
+//! The clients that type now: transient messages tell them, and a client is forgotten when no further message
+//! comes.
 //!
-//! The protocol knows no such thing. Apps say it with a transient message of a type of their own, and
-//! so do two engines: see [`typing_content`]. Nobody else need understand it, for it is not kept.
+//! The protocol has no command for typing. Apps use a transient message of a type of their own, and so do two
+//! engines: see [`typing_content`]. Other receivers need not understand it, because it is not kept.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

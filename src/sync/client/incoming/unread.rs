@@ -1,9 +1,9 @@
-//! Unread counts: the service's count, and the messages that were counted here since.
+//! Unread counts: the service's count, plus the messages that were counted here since.
 //!
-//! The service tells a count at sign-in and whenever a device of the client reads. The count covers messages up to
-//! its newest one; every message of another member that comes to the store and is newer is counted once, when it
-//! is added, whichever way it comes. At its cap the service stops counting: then the messages held here decide,
-//! and the count is a lower bound while history is missing.
+//! The service tells a count at sign-in and whenever a device of the client reads. The count covers messages up
+//! to its newest one. Every newer message of another member is counted once, when the store adds it, whichever
+//! way it comes. At its cap the service stops counting: then the messages on this device decide, and the count
+//! is a lower bound while history is missing.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

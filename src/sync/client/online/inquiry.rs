@@ -1,4 +1,4 @@
-//! Questions that only the service answers.
+//! Questions that only the service can answer.
 
 use crate::model::ClientId;
 use crate::store::{ConversationNumber, StoreError};

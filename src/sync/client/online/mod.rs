@@ -1,13 +1,13 @@
-//! Knowledge that the service alone has and that holds for a session alone: nothing here is queued. Two things are
-//! kept, for each new connection: the chat room that was entered, and the list of clients that are watched.
+//! Facts that the service alone has and that hold for one session. Nothing here is queued. Two things are kept
+//! for each new connection: the chat room that the client is in, and the list of watched clients.
 //!
-//! | file | what it decides |
+//! | file | decision |
 //! |---|---|
-//! | `inquiry.rs` | what was asked, and the caller that gets the answer |
-//! | `inside.rs` | who is inside a chat room |
+//! | `inquiry.rs` | a question, and the caller that gets the answer |
+//! | `inside.rs` | the clients inside a chat room |
 //! | `find.rs` | conversations by a condition |
-//! | `peers.rs` | who is online, asked once |
-//! | `watches.rs` | clients that are watched: told when they come and go |
+//! | `peers.rs` | the clients that are online, asked once |
+//! | `watches.rs` | watched clients, reported when they go online and offline |
 //! | `room.rs` | being inside a chat room: one at a time, and after a broken connection |
 
 pub(super) mod find;

@@ -1,9 +1,9 @@
 //! Being inside a chat room.
 //!
-//! 1. A client is inside one chat room at most: entering another leaves the first, without a word.
-//! 2. The service keeps the place when a connection breaks, for 30 minutes. So after each sign-in the
-//!    service is asked whether this client is still inside. This device enters no room again: a client that
-//!    was away for longer has to enter by a call of the app.
+//! 1. A client is inside one chat room at most. Entering another leaves the first, without a command.
+//! 2. The service keeps the place for 30 minutes after a broken connection. After each sign-in the machine
+//!    therefore asks the service if this client is still inside. The machine does not enter the room again: a
+//!    client that was away for longer has to enter by a call of the app.
 //! 3. A session that is closed, by the app or by the service, leaves the room at once.
 
 use crate::model::{ConversationKind, ConversationState};

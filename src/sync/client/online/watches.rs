@@ -1,10 +1,10 @@
-//! Clients that are watched: the service tells when they come online and go offline.
+//! Watched clients: the service reports when they go online and offline.
 //!
-//! 1. The list is durable. The service watches for a session, so the whole list is sent after each sign-in.
-//! 2. Where the app has a signer, each request is signed. The signer may leave clients out. Those are not
+//! 1. The list is durable. The service watches for one session, so the whole list is sent after each sign-in.
+//! 2. Where the app has a signer, each request is signed. The signer may leave clients out. These are not
 //!    watched, and stay in the list: the next connection asks again.
-//! 3. Watching is asked for in parts, one on its way at a time. A refusal for the time being, and a signer that
-//!    fails, are followed by another try after a pause that grows.
+//! 3. The list is sent in parts, one in flight at a time. After a refusal that will pass, and after a failure
+//!    of the signer, the machine tries again after a growing pause.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -1,7 +1,7 @@
-//! Changes of an attribute that go by its present value: made at once, or not at all.
+//! Changes of an attribute relative to its present value: made at once, or not at all.
 //!
-//! Such a change made twice is another one. So it never waits in the outbox, and where its answer is lost the
-//! app is told so and reads the attribute before it tries again.
+//! A repeated change of this kind has another result. The change therefore never waits in the outbox, and when
+//! its answer is lost the app is told so and reads the attribute before the next try.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Making conversations: the creations of the content lane, and the service's id taking over.
+//! Creations of conversations in the content lane, and the take-over by the service's id.
 
 use crate::model::{ConversationId, ConversationState, OutboxEntryId, SigningRequest, Timestamp};
 use crate::store::{CreateIntent, Entry, Freshness, HistoryStart, StoreError};

@@ -1,7 +1,7 @@
-//! The state lanes of a conversation: its name and attributes, and whether this client muted it. They
-//! coalesce, and block nothing.
+//! The state lanes of a conversation: its name and attributes, and its muting by this client. Their changes
+//! coalesce, and no other entry waits for them.
 //!
-//! Each of them sets something to a value, so it may be repeated.
+//! Each change sets a value, so it may be repeated.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

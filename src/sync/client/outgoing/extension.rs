@@ -1,8 +1,8 @@
-//! Intents that another process of the app left: each is enqueued once, as if the app had asked.
+//! Intents that another process of the app left: each is enqueued once, as if the app had made the call.
 //!
-//! The process that left the intent was told that it is safe. So an intent that cannot be done is not dropped: a
-//! message that can never be sent becomes a failed entry, which the app sees, and an intent that the outbox has no
-//! room for stays where it is.
+//! The process that left the intent was told that it is safe, so no intent is dropped. A message that can never
+//! be sent becomes a failed entry, which the app sees. An intent that the outbox has no room for stays in the
+//! inbox.
 
 use crate::store::{Dropped, Intent, SendIntent, StoreError};
 use crate::sync::client::outgoing::requests::wants_receipt;

@@ -1,4 +1,4 @@
-//! How an entry that was sent stands: who was asked, whether it may have arrived, what it made.
+//! The state of an entry that was sent: its request, its doubt, its result.
 
 use crate::model::Timestamp;
 use crate::sync::link::RequestTag;

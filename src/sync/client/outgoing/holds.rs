@@ -1,5 +1,5 @@
-//! The work that the machine keeps back by itself, and until when: for a caller that asks why something is not
-//! sent.
+//! The work that the machine itself delays, and the end of the delay, for a caller that asks why an entry is
+//! not sent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -1,10 +1,10 @@
-//! Entries that may have arrived: looked for before they are sent again.
+//! Entries in doubt: the machine searches for them before it sends them again.
 //!
-//! A message is sent again with the same token while the service is trusted to remember it, and a
-//! conversation that is one per set of members may be asked for at any time. Everything else is
-//! looked for first: exactly one match settles the entry, none means that it never arrived, and
-//! several are for the app to judge. So is an own message that the service took with other words:
-//! nobody knows what it said.
+//! A message is sent again with the same token while the service is trusted to remember the token. A
+//! conversation that is one per set of members may be requested at any time. Every other entry is searched for
+//! first. Exactly one match settles the entry, and no match means that it never arrived. With several matches
+//! the app decides. The app also decides about an own message that the service accepted with other words,
+//! because its original words are unknown.
 
 use std::time::Duration;
 

@@ -1,7 +1,8 @@
-//! Messages that the app itself puts into the store and takes out.
+//! Messages that the app itself puts into the store and removes.
 //!
-//! A message that the app could not make ready stays as a failed entry: it shows as failed, and is sent once the
-//! app retries it. One that the app got elsewhere stands alone between gaps until history is read around it.
+//! A message that the app could not prepare stays as a failed entry: it shows as failed, and is sent when the
+//! app retries it. A message that the app got elsewhere stands alone between gaps until history is read around
+//! it.
 
 use crate::model::{ConversationKind, LocalId, Message, MessageState, Named, SendFailure};
 use crate::store::{ConversationNumber, Position, StoreError};

@@ -1,9 +1,9 @@
-//! The content lane: the written entries are sent, one entry in flight per conversation, in the order of
-//! enqueueing.
+//! The content lane: its entries are sent in the order of enqueueing, one in flight per conversation.
 //!
-//! An entry that is sent is *in doubt* from then on: it may have arrived, whatever happens to the connection. The
-//! doubt is durable before the frame leaves. The fate of an entry in doubt is found out by sending it again with
-//! the same token, or, when the service may have forgotten the token, by looking for it first (`in_doubt.rs`).
+//! An entry that is sent is *in doubt* from then on: it may have arrived, whatever happens to the connection.
+//! The doubt is durable before the frame leaves. The machine resolves a doubt by sending the entry again with
+//! the same token, or, when the service may have forgotten the token, by searching for it first
+//! (`in_doubt.rs`).
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
-//! The cache of an older SDK: joined with the store's content, in any order and any number of times.
+//! The cache of an older SDK, joined with the store's content, in any order and any number of times.
 //!
-//! Nothing of the cache is counted as unread, acknowledged or sent. A cache claims that nothing is missing between
-//! two messages; only the service proves that claim. A message that was never sent waits as a failed entry until the app
-//! retries or discards it.
+//! Nothing of the cache is counted as unread, acknowledged or sent. A cache claims that nothing is missing
+//! between two messages; only the service proves that claim. A message that was never sent waits as a failed
+//! entry until the app retries or discards it.
 
 use std::collections::BTreeMap;
 

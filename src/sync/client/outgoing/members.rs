@@ -1,9 +1,10 @@
-//! Members: joining, leaving, adding, removing, blocking, silencing, roles. In the content lane, so that messages
-//! before and after keep their place.
+//! Members: joining, leaving, adding, removing, blocking, silencing, roles. These entries are in the content
+//! lane, so messages before and after keep their place.
 //!
-//! To join or to add may be repeated: a member that is in stays in. So may a block, a silence or a role: each sets
-//! something to a value. To leave or to remove may not: somebody may have added the member again meanwhile. So
-//! after a lost answer the service is asked first who is in, and only the members that are still in are removed.
+//! Joining and adding may be repeated, because a member who is in stays in. A block, a silence and a role set a
+//! value, so they may be repeated too. Leaving and removing may not: another client may have added the member
+//! again. After a lost answer the machine therefore asks the service for the members first, and removes only
+//! those who are still in.
 
 use crate::model::{
     ClientId, ConversationId, ConversationKind, ConversationState, OutboxEntryId, SendFailure,

@@ -1,4 +1,4 @@
-//! A change of members as the service wants it written, and what its answer tells.
+//! A change of members in the service's form, and the meaning of its answer.
 
 use crate::model::{
     ClientId, ConversationId, MemberRole, RefusedMember, SigningRequest, Timestamp,

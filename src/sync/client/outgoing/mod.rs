@@ -1,31 +1,31 @@
 //! Outgoing work: calls that write, the lanes of the outbox, doubt, read marks, paces.
 //!
-//! | file | what it decides |
+//! | file | decision |
 //! |---|---|
 //! | `requests.rs` | API calls that write: enqueue, retry, discard |
 //! | `extension.rs` | intents that another process of the app left |
-//! | `legacy.rs` | what the cache of an older SDK held: history, and drafts that wait for the app |
+//! | `legacy.rs` | the cache of an older SDK: history, and drafts that wait for the app |
 //! | `sender.rs` | the lanes of each conversation: one entry of each in flight, in order |
-//! | `lane.rs` | what becomes of an entry that is sent: acknowledged, refused, not answered |
-//! | `flight.rs` | how an entry that was sent stands |
-//! | `creation.rs` | creations, and the service's id taking over a local one |
-//! | `patches.rs` | edits and recalls: of unsent messages at once, of others behind them in the lane |
-//! | `replies.rs` | which message another one answers, by the id that others know |
-//! | `kept.rs` | messages that the app itself puts into the store and takes out |
-//! | `members.rs` | who joins, leaves, is added, removed, blocked, silenced, given a role |
-//! | `members_command.rs` | such a change as the service wants it written |
-//! | `attribute.rs` | changes of an attribute by its present value: at once or not at all |
-//! | `peers.rs` | messages to peers without a conversation that somebody made |
+//! | `lane.rs` | the outcome of an entry that is sent: acknowledged, refused, not answered |
+//! | `flight.rs` | the state of an entry that was sent |
+//! | `creation.rs` | creations, and the take-over of a local id by the service's |
+//! | `patches.rs` | edits and recalls: of unsent messages at once, of others after them in the lane |
+//! | `replies.rs` | the answered message of a reply, by the id that others know |
+//! | `kept.rs` | messages that the app itself puts into the store and removes |
+//! | `members.rs` | changes of members: join, leave, add, remove, block, silence, role |
+//! | `members_command.rs` | such a change in the service's form |
+//! | `attribute.rs` | changes of an attribute relative to its present value: at once or not at all |
+//! | `peers.rs` | messages to peers without a created conversation |
 //! | `details.rs` | the state lanes: name, attributes, mute, coalesced |
-//! | `in_doubt.rs` | entries that may have arrived: looked for before they are sent again |
-//! | `notes.rs` | drafts, pinned and hidden: what stays on this device |
-//! | `typing.rs` | others are told that the user writes |
+//! | `in_doubt.rs` | entries that may have arrived: searched for before they are sent again |
+//! | `notes.rs` | drafts, pinned and hidden: notes that stay on this device |
+//! | `typing.rs` | reports to others that the user types |
 //! | `read_marks.rs` | read marks, coalesced |
-//! | `verdict.rs` | what becomes of a refused entry, by the number of the refusal |
-//! | `unkept.rs` | messages that no timeline has: transient ones, which are never queued, and the will |
+//! | `verdict.rs` | the consequence of a refusal, by its code |
+//! | `unkept.rs` | messages in no timeline: transient ones, which are never queued, and the will |
 //! | `uploads.rs` | files that messages wait for: uploaded in steps, then sent |
-//! | `pace.rs` | how often commands may be sent |
-//! | `holds.rs` | what is kept back, and until when |
+//! | `pace.rs` | the rate of commands |
+//! | `holds.rs` | delayed work, and the end of the delay |
 
 pub(super) mod attribute;
 pub(super) mod creation;

@@ -1,4 +1,4 @@
-//! How often commands of one kind may be sent.
+//! The rate of commands of one kind.
 
 use std::collections::VecDeque;
 use std::time::Duration;

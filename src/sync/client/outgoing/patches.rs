@@ -1,11 +1,11 @@
 //! Edits and recalls of own messages.
 //!
 //! An edit or recall of a message that never left this device changes or cancels the message's entry. Any other
-//! one becomes an entry of its own, behind the message in the content lane, and is found there by the message's
-//! key. While the message's sending has failed and it may have arrived, the entries behind it are set aside: they
-//! go on when the app has the message sent again, or when a late acknowledgement comes.
+//! one becomes an entry of its own, behind the message in the content lane, which names the message by its key.
+//! While the message has failed and may have arrived, the entries behind it are set aside: they go on when the
+//! app has the message sent again, or when a late acknowledgement comes.
 //!
-//! An edit or a recall may be repeated: the service does the same again.
+//! A repeated edit or recall does no harm.
 
 use std::sync::Arc;
 

@@ -1,9 +1,9 @@
-//! Messages to peers, without a conversation that somebody made; first generation.
+//! Messages to peers, without a created conversation; first generation.
 //!
-//! Such messages are kept in a conversation whose id follows from the peers alone
-//! ([`crate::wire::peers`]). Until the service has told of that conversation, a message to it names the
-//! receivers, and the first one makes it. The service takes such a message only from a client that watches the
-//! receivers, so they are watched.
+//! Such messages are kept in a conversation whose id is computed from the peers alone ([`crate::wire::peers`]).
+//! Until the service has told of that conversation, a message to it names the receivers, and the first message
+//! makes it. The service accepts such a message only from a client that watches the receivers, so the machine
+//! watches them.
 
 use crate::model::{ClientId, LocalId, Presence};
 use crate::store::{ConversationRow, Freshness, SendIntent, StoreError};

@@ -1,7 +1,7 @@
-//! Read marks: coalesced, never blocking anything.
+//! Read marks: coalesced; no other entry waits for them.
 //!
-//! The service does not answer a `read`. An echo that follows it on the same connection is answered
-//! when the service has read both, so its answer settles the marks that went before.
+//! The service does not answer a `read`. An echo that follows the `read` on the same connection is answered
+//! when the service has read both, so its answer settles the marks before it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Replies as they are enqueued and sent: which message is answered, by the id that others know.
+//! Replies as they are enqueued and sent: the answered message, by the id that others know.
 
 use crate::Obstacle;
 use crate::model::reply::{Reply, Target};

@@ -1,4 +1,4 @@
-//! API calls that write: the app's wish is written down, and the call is answered when the wish is durable.
+//! API calls that write: the app's wish becomes an entry, and the call is answered when the entry is durable.
 //! Nothing here needs the service.
 
 use std::sync::Arc;

@@ -1,6 +1,6 @@
-//! The lanes of the outbox, and what of them is on its way.
+//! The lanes of the outbox, and their entries in flight.
 //!
-//! A conversation has a content lane and two state lanes. Of each lane one entry at a time is on its way.
+//! A conversation has a content lane and two state lanes. Of each lane one entry is in flight at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Tells others that the user writes: seldom, and only where somebody may see it.
+//! Tells others that the user types: seldom, and only where another client may see it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

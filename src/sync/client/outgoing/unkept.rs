@@ -1,8 +1,9 @@
-//! Messages that no timeline has: transient ones and the will.
+//! Messages in no timeline: transient ones and the will.
 //!
-//! A transient message is for those who are online now, so it is not queued unless the app asks for that: without
-//! an open session the call fails. A will waits in the outbox like any message, until a later one takes its place. The
-//! service forgets it with the connection, so it is set again with each new session of this process.
+//! A transient message is for clients that are online now, so it is not queued unless the app asks for that:
+//! without an open session the call fails. A will waits in the outbox like any message, until a later will
+//! replaces it. The service forgets a will with the connection, so the machine sets it again with each new
+//! session of this process.
 
 use crate::model::{LocalId, Message, MessageId, MessageState, Priority, Timestamp};
 use crate::store::{ConversationNumber, Intent, SendIntent, StoreError};

@@ -1,4 +1,4 @@
-//! Files that messages wait for: each is uploaded in steps, and its message then takes its place in the lane.
+//! Files that messages wait for. Each is uploaded in steps; then its message takes its place in the lane.
 //!
 //! ```text
 //!   Waiting ── ticket ──▶ Ticketed ── bytes ──▶ Stored ── confirmed ──▶ the message is sent like any other
@@ -6,8 +6,8 @@
 //!      └── ticket refused ───┘
 //! ```
 //!
-//! A ticket is durable before a byte leaves, so that an upload which is begun again after a crash ends in the
-//! same file. A file that no entry names any more leaves the spool.
+//! A ticket is durable before a byte leaves, so an upload that begins again after a crash ends in the same
+//! file. A file without an entry is removed from the spool.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

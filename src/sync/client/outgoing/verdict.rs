@@ -1,7 +1,7 @@
-//! The one table of verdicts on a refused entry, by the number of the refusal.
+//! The one table of verdicts on a refused entry, by the code of the refusal.
 //!
-//! Numbers that the service uses for connections and sign-ins are in it too: a service may refuse any
-//! command with any number. A number that nobody here knows fails the entry, so that the app sees it.
+//! The table has the codes for connections and sign-ins too, because a service may refuse any command with any
+//! code. An unknown code fails the entry, so the app sees it.
 
 use crate::wire::ServiceCode;
 
