@@ -1,4 +1,4 @@
-//! The facts of a cache, as plain values: nothing here knows SQLite or how an SDK encodes its rows.
+//! The facts of a cache, as plain values: this file knows neither SQLite nor the encodings of the SDKs.
 
 use std::fmt;
 

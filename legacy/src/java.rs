@@ -1,5 +1,5 @@
-//! The tables of the Android and Java SDKs, `user_version` 7 to 11. Columns decide, not the version: one
-//! upgrade in the field never wrote its own number.
+//! The tables of the Android and Java SDKs, `user_version` 7 to 11. The columns decide, not the version,
+//! because one upgrade in the field never wrote its own number.
 
 use serde_json::{Map, Value};
 

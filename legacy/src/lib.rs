@@ -1,16 +1,16 @@
 //! Reads the message caches that older chat SDKs left on phones, and changes none of them.
 //!
-//! | room | what is in it |
+//! | room | content |
 //! |---|---|
-//! | [`facts`] | what a cache says, as plain values |
+//! | [`facts`] | the facts of a cache, as plain values |
 //! | `row` | one row of a table, whose cells may be of any type |
 //! | `keyed` | archives of NSKeyedArchiver, as JSON |
-//! | `swift`, `objc`, `java` | rows of one SDK's tables to facts, purely |
-//! | `repeats`, `runs`, `drafts` | one message of the rows that repeat it; where a cache claims to be without a hole; drafts that were sent after all |
+//! | `swift`, `objc`, `java` | rows of one SDK's tables to facts, without IO |
+//! | `repeats`, `runs`, `drafts` | one message of the rows that repeat it; the stretches that a cache claims to be without a hole; drafts that were sent after all |
 //! | `sqlite` | a copy of the file with its journals, and the rows in it, damaged or not |
 //!
-//! [`read`] ties them together. A cache is known by its tables, not by its name or version: the versions in
-//! the field do not say what they should.
+//! [`read`] ties them together. A cache is recognised by its tables, not by its name or version, because the
+//! versions in the field are not reliable.
 
 mod drafts;
 pub mod facts;

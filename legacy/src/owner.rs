@@ -1,4 +1,4 @@
-//! The owner of a cache, as the names of the file and of its folders tell.
+//! The owner of a cache, from the names of the file and of its folders.
 
 use std::fmt::Write as _;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! One row of a table. Columns may be missing, and a cell may be of any type, whatever its column
-//! declares: SQLite lets both happen, and the SDKs' versions did.
+//! One row of a table. Columns may be missing, and a cell may be of another type than its column declares:
+//! SQLite allows both, and the SDKs' versions did both.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! The stretches in which a cache claims that nothing is missing.
+//! The stretches without missing messages, as a cache claims them.
 
 use crate::facts::{Before, Message, Run};
 

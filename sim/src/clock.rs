@@ -1,4 +1,4 @@
-//! The program's clock, to say how fast it is and to end in time. Runs never see it.
+//! The program's clock, to measure its speed and to end in time. Runs never see it.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Seeded chance, a stream for each purpose: the draws of one purpose move no other.
+//! Seeded chance, with a stream for each purpose: the draws of one purpose change no other.
 
 use std::time::Duration;
 

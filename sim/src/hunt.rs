@@ -1,4 +1,4 @@
-//! Planted faults are hunted: seed by seed, until the check that must notice does.
+//! The hunt for planted faults: seed by seed, until the check that must notice a fault does.
 
 use crate::faults::planted::Mutation;
 use crate::plan::Plan;

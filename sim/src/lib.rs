@@ -1,4 +1,4 @@
-//! Many devices of Sampan, a service, every fault, one seed: a deterministic simulator.
+//! A deterministic simulator: many devices of Sampan, a service, every fault, one seed.
 //!
 //! ```text
 //!   plan ──▶ world: one queue, one clock, one thread
@@ -10,10 +10,10 @@
 //!              └─ checks    at rest: nothing lost, nothing twice, in order, no silent hole, …
 //! ```
 //!
-//! A seed makes a [`Plan`]: what apps do and what goes wrong, written down before the run. The same
-//! plan gives the same [`Trace`], to the byte. A plan that fails can be [shrunk](shrink) to one that
-//! a person can read, or written by hand as a test. [`Mutation`]s are planted faults that prove that
-//! the checks notice.
+//! A seed makes a [`Plan`]: the actions of apps and the faults, written down before the run. The same plan
+//! gives the same [`Trace`], to the byte. A failing plan can be [shrunk](shrink) to a size that a person can
+//! read. A plan can also be written by hand as a test. [`Mutation`]s are planted faults, which prove that the
+//! checks notice.
 //!
 //! `docs/proof.md` lists the modelled parts and the parts that are not modelled.
 //!

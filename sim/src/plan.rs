@@ -1,8 +1,7 @@
-//! A plan: everything that a run will do, written down before it begins.
+//! A plan: all actions and faults of a run, written down before it begins.
 //!
-//! A seed makes a plan; a test may write one by hand; shrinking takes parts of one away. The world
-//! that carries a plan out draws nothing that would move when a part is taken away: each purpose
-//! has its own stream of chance.
+//! A seed makes a plan; a test may write one by hand; shrinking removes parts of one. Each purpose has its own
+//! stream of chance, so removing a part of a plan changes no draw of the world that carries the plan out.
 
 use std::time::Duration;
 

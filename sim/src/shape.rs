@@ -1,4 +1,4 @@
-//! The size of a world and its set-up, and the times at which things happen in it.
+//! The size and set-up of a world, and the times of its events.
 
 use std::time::Duration;
 

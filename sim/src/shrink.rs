@@ -1,5 +1,5 @@
-//! Making a failing plan small: fewer kinds of fault, fewer faults, fewer actions, fewer devices, and
-//! none of the circumstances that have nothing to do with it.
+//! Makes a failing plan small: fewer kinds of fault, fewer faults, fewer actions, fewer devices, and none of
+//! the circumstances without influence.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

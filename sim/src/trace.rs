@@ -1,4 +1,4 @@
-//! The trace of a run: a hash that every run has, and lines that a reader asked for.
+//! The trace of a run: the hash of every run, and lines for a reader.
 
 use std::fmt;
 use std::time::Duration;

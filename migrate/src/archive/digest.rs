@@ -1,4 +1,4 @@
-//! The length and hash by which an archive knows bytes again.
+//! The length and hash by which an archive identifies bytes.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};

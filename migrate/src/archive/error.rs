@@ -1,4 +1,4 @@
-//! Why an archive cannot be used.
+//! The reasons why an archive cannot be used.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! The folder of an archive: opening it, taking over what a killed run left, adding segments.
+//! The folder of an archive: opening it, recovering the work of a killed run, adding segments.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;

@@ -1,16 +1,15 @@
-//! The archive: a folder that holds what a service answered, as it answered.
+//! The archive: a folder that holds the answers of a service, unchanged.
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `manifest.rs` | the ledger: what was read, what is left to read |
+//! | `manifest.rs` | the ledger: the read history, and the history that is left to read |
 //! | `segment.rs` | files of pages, one compressed frame for each page |
-//! | `digest.rs`, `error.rs` | the length and hash of bytes; why an archive cannot be used |
+//! | `digest.rs`, `error.rs` | the length and hash of bytes; the reasons why an archive cannot be used |
 //! | `folder.rs` | opening, recovery after a kill, the one way to add a segment |
 //! | `read.rs` | segments, and all messages in the order of time |
 //!
-//! The format is described in `docs/archive.md`. These rules hold at any time: a file that the manifest names
-//! is complete; a page that is in no file that the manifest names is asked for again, or taken over from the
-//! unfinished file that a killed run left.
+//! `docs/archive.md` describes the format. These rules hold at any time: a file that the manifest names is
+//! complete; a page in no such file is asked for again, or taken from the unfinished file of a killed run.
 
 mod digest;
 mod error;

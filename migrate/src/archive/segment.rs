@@ -1,6 +1,5 @@
-//! Files of pages. Each line of JSON is a zstd frame of its own, so a file that a killed process
-//! left is good up to its last complete frame, and the frames one after the other are a zstd file
-//! that any tool reads.
+//! Files of pages. Each line of JSON is a zstd frame of its own. A file that a killed process left is therefore
+//! good up to its last complete frame, and a sequence of frames is a zstd file that any tool reads.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;

@@ -1,4 +1,4 @@
-//! `sampan-migrate status`, `verify` and `messages`: what an archive holds.
+//! `sampan-migrate status`, `verify` and `messages`: the content of an archive.
 
 use std::io::{BufWriter, Write};
 use std::path::Path;

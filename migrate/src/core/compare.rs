@@ -1,5 +1,5 @@
-//! Several readings of one message: the content that counts, and the change of the message between them. A page
-//! of history has no mark of an edit, so only a later reading shows one.
+//! Several readings of one message: the valid content, and the change between the readings. A page of history
+//! has no mark of an edit, so only a later reading shows one.
 
 use std::collections::BTreeMap;
 

@@ -1,12 +1,12 @@
-//! The rules of moving, pure: no clock, no disk, no network.
+//! The rules of moving: no clock, no disk, no network.
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `slice.rs` | stretches of history, how they are cut, and what is left of one after a page |
+//! | `slice.rs` | stretches of history, their slices, and the rest of a slice after a page |
 //! | `place.rs` | a time, and the id of the row there |
-//! | `page.rs` | what a page of the history interface says, and what is taken out of it |
-//! | `pace.rs` | how fast requests may follow each other |
-//! | `row.rs` | one message as a page has it |
+//! | `page.rs` | the fields of a page that are read, and the fields that are removed |
+//! | `pace.rs` | the pace of requests |
+//! | `row.rs` | one message in a page |
 //! | `compare.rs` | several readings of the same time: edits, recalls, deletions |
 
 pub mod compare;

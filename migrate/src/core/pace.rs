@@ -1,8 +1,8 @@
-//! The pace of requests: slow at first, twice as fast after each quiet while, half as fast after trouble, and
-//! not at all for a while after the service said "too many".
+//! The pace of requests: slow at first, twice as fast after each quiet time, half as fast after trouble, and
+//! zero for a while after the service said "too many".
 //!
-//! Times are given, as time since the start. No limit on history reads is documented, so the pace
-//! finds it out, and stays below a ceiling that the operator can move.
+//! Times are passed in, as time since the start. No limit on history reads is documented, so the pace finds the
+//! limit out, and stays below a ceiling that the operator can move.
 
 use std::time::Duration;
 

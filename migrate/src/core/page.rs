@@ -1,5 +1,5 @@
-//! A page as the history interface answers it: the fields that are read to go on, and the fields that are taken
-//! out before the page is kept.
+//! A page in an answer of the history interface: the fields that are read, and the fields that are removed
+//! before the page is kept.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};

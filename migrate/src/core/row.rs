@@ -1,4 +1,4 @@
-//! One message as a page of history has it.
+//! One message in a page of history.
 
 use std::collections::BTreeSet;
 

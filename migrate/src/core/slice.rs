@@ -1,10 +1,10 @@
-//! Stretches of history: how a time range is cut into slices, which request asks for the next page
-//! of a slice, and what is left of the slice after that page.
+//! Stretches of history: the slices of a time range, the request for the next page of a slice, and the rest of
+//! the slice after that page.
 //!
-//! A slice is half open: `older <= time < newer`. The interface leaves both ends of a query out, so
-//! a query names `newer` as its start and `older - 1` as its end: neighbouring slices share no row
-//! and miss none. Behind the first page the start is the last row's time together with its id,
-//! because a time alone would skip the other rows of that millisecond.
+//! A slice is half open: `older <= time < newer`. The interface leaves both ends of a query out, so a query
+//! names `newer` as its start and `older - 1` as its end: neighbouring slices share no row and miss none. After
+//! the first page the start is the last row's time together with its id, because a time alone would skip the
+//! other rows of that millisecond.
 
 use serde::{Deserialize, Serialize};
 

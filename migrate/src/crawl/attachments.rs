@@ -1,6 +1,6 @@
 //! The files that messages point at: fetched once, kept under their hash, listed in `attachments/index.jsonl`.
-//! A file that is gone is noted and not asked for again; a file that failed for another reason is tried again
-//! by the next run.
+//! A file that is gone is recorded and not asked for again; a file that failed for another reason is tried
+//! again by the next run.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};

@@ -1,5 +1,5 @@
 //! Checks that the whole app's history is complete: some conversations are read by themselves, and their
-//! messages must be in that history. Kinds of conversation that turn out to be left out are read one by one.
+//! messages must be in that history. Kinds of conversation that the history leaves out are read one by one.
 
 use std::collections::{BTreeMap, BTreeSet};
 

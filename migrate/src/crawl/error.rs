@@ -1,4 +1,4 @@
-//! Why a crawl ended early.
+//! The reasons why a crawl ended early.
 
 use crate::archive::ArchiveError;
 use crate::http::{Fatal, HttpError};

@@ -1,13 +1,13 @@
-//! Saving everything that a service has of an app, while it still answers.
+//! Saves all data of an app from a service, while the service still answers.
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `options.rs`, `error.rs` | the work of a crawl; why one ended early |
-//! | `source.rs` | one page: the pace, time-outs, repeats, and what is fatal |
+//! | `options.rs`, `error.rs` | the work of a crawl; the reasons why one ended early |
+//! | `source.rs` | one page: the pace, time-outs, repeats, and fatal errors |
 //! | `history.rs` | workers that read slices into segments |
 //! | `tables.rs` | conversations, member infos and other tables |
-//! | `check.rs` | compares single conversations with the whole, and reads what the whole leaves out |
-//! | `tail.rs` | follows what is new |
+//! | `check.rs` | compares single conversations with the whole history, and reads the kinds that the history leaves out |
+//! | `tail.rs` | follows new messages |
 //! | `attachments.rs` | the files that messages point at |
 //! | `progress.rs` | bars and counts |
 //! | `run.rs` | the order of all that |

@@ -1,5 +1,5 @@
-//! The order of a run: tables, history, comparison, the kinds that the whole leaves out, attachments, and then
-//! following. Each step goes on where the last run was.
+//! The order of a run: tables, history, comparison, the kinds that the history leaves out, attachments, and
+//! then following. Each step continues where the last run stopped.
 
 use std::collections::BTreeSet;
 

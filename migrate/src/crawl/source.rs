@@ -1,5 +1,5 @@
-//! One page after the other out of a service: in pace, with repeats. Fatal errors are told from errors that
-//! pass.
+//! One page after the other from a service: at the pace, with repeats. Fatal errors are distinguished from
+//! errors that pass.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

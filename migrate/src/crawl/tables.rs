@@ -1,6 +1,5 @@
-//! Tables: conversations, member infos, messages to service conversations, files. Each is read with
-//! a cursor from its start to its end. A cursor lives for minutes only, so a table that was not
-//! finished is read again.
+//! Tables: conversations, member infos, messages to service conversations, files. Each is read with a cursor
+//! from its start to its end. A cursor lives for minutes only, so a table that was not finished is read again.
 
 use serde::Deserialize;
 

@@ -1,5 +1,5 @@
-//! Following what is new: the youngest stretch of history is asked for again and again, and a page is
-//! kept when it has a row that was not seen.
+//! Follows new messages: the youngest stretch of history is asked for again and again, and a page is kept when
+//! it has a new row.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,9 +1,9 @@
-//! Requests to a service, and how its answers are told apart.
+//! Requests to a service, and the meaning of its answers.
 //!
 //! | file | what it holds |
 //! |---|---|
 //! | `server.rs` | an address, an app and its master key; one GET with limits |
-//! | `verdict.rs` | what an answer means for the crawl |
+//! | `verdict.rs` | the meaning of an answer for the crawl |
 
 mod server;
 mod verdict;

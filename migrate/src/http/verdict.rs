@@ -1,4 +1,4 @@
-//! The meaning of an answer: go on, wait, try again, or give up with a reason that a person can act on.
+//! The meaning of an answer: go on, wait, try again, or stop with a reason that a person can act on.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Why loading ended early.
+//! The reasons why loading ended early.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! Exports of tables, in all the forms that consoles and backups have given them.
+//! Exports of tables, in all the forms of consoles and backups.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};

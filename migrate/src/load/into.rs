@@ -1,5 +1,5 @@
-//! The places that history is loaded into: the data folder of a service that does not run, or a service that runs. The
-//! service's own rules join what comes with what is there, in both.
+//! The targets of loading: the data folder of a service that does not run, or a service that runs. In both, the
+//! service's own rules join the loaded rows with the stored ones.
 
 use std::time::Duration;
 

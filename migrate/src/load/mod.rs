@@ -2,14 +2,14 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `options.rs`, `error.rs` | the sources and the target of a load; why one ended early |
+//! | `options.rs`, `error.rs` | the sources and the target of a load; the reasons why one ended early |
 //! | `export.rs` | exports of tables: JSON Lines, arrays, `results`, BSON; gz and tar around them |
-//! | `rows.rs` | what a row of a table about clients means |
+//! | `rows.rs` | the meaning of a row of a table about clients |
 //! | `target.rs` | messages in batches as they come, conversations at the end |
-//! | `into.rs` | a folder or a running service, which joins what comes with what is there |
-//! | `report.rs` | what became of every row |
+//! | `into.rs` | a folder or a running service, which joins loaded rows with stored ones |
+//! | `report.rs` | the outcome of every row |
 //!
-//! Loading is a join: see [`sampan_service::core::loading`]. Sources may come in any order, and again.
+//! Loading is a join: see [`sampan_service::core::loading`]. Sources may come in any order, and repeatedly.
 
 mod error;
 mod export;

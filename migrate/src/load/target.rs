@@ -1,5 +1,5 @@
-//! The way of the sources' facts to a service: messages in batches as they come; conversations at the end, with
-//! everything that the sources tell of them.
+//! Passes the sources' facts to a service: messages in batches as they come, conversations at the end, with all
+//! facts of the sources.
 
 use std::collections::{BTreeMap, BTreeSet};
 

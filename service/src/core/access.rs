@@ -1,10 +1,10 @@
-//! The rights of every caller: one table with a row for each operation, and the one place that decides by it.
-//! An operation that is not in the table cannot be carried out, so a missing right is a decision
-//! that can be read here. `decide` is pure; `gate.rs` loads the `Standing` it needs.
+//! The rights of every caller: one table with a row for each operation, and the one function that decides by
+//! the table. An operation without a row cannot be carried out, so a missing right can be read here. `decide`
+//! does no IO; `gate.rs` loads the `Standing` that `decide` needs.
 //!
-//! Three rules hold for every row. A client that is on a conversation's block list is outside, and
-//! is no member. In an app without roles a member has a manager's rights. In a chat room, which has
-//! no list of members, the creator is the owner and a client inside counts as a member.
+//! Three rules hold for every row. A client on a conversation's block list is outside, and is no member. In an
+//! app without roles a member has a manager's rights. In a chat room, which has no list of members, the creator
+//! is the owner and a client inside counts as a member.
 
 use sampan::model::ClientId;
 use sampan::wire::generated::{BlacklistCommand, ConvCommand, DirectCommand, RoomCommand};

@@ -1,4 +1,4 @@
-//! The one way to a conversation: a caller names the operation, and is let in or refused.
+//! The one way to a conversation: a caller names the operation, and is admitted or refused.
 
 use std::collections::BTreeSet;
 

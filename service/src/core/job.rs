@@ -1,10 +1,10 @@
-//! Commands that may take long, handled in parts: queries, history, read marks, and telling a client
-//! after its login what it missed.
+//! Commands that may take long, handled in parts: queries, history, read marks, and the welcome of a client
+//! after its login.
 //!
-//! A part ends when [`SLICE`] units are spent; the connection's next part comes in its turn, like
-//! any input. Until the command is finished, no other input of its connection is handled, so each
-//! client still sees its commands answered in order. The results of a part take memory: no more than
-//! [`BEGUN_MAX`] jobs hold any, and one more waits and begins anew when there is room.
+//! A part ends when [`SLICE`] units are spent; the connection's next part comes in its turn, like any input. No
+//! other input of a connection is handled until its command is finished, so each client still gets its answers
+//! in order. The results of a part take memory: no more than [`BEGUN_MAX`] jobs hold any, and a further job
+//! waits and begins anew when there is room.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! [`Core`]: one input in, effects out; the rule that a command belongs to; the audience of each notice.
+//! [`Core`]: one input in, effects out; the rule of each command; the receivers of each notice.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -9,33 +9,35 @@
 //!  Effect ◀── only now: replies, notifications, closing
 //! ```
 //!
-//! | room | what it decides |
+//! | room | decision |
 //! |---|---|
 //! | `exchange/` | [`Input`] and [`Effect`], decisions, refusals, requests over HTTP |
 //! | `apps/` | the apps, their settings, keys, signatures and tokens |
 //! | `columns/` | the attributes of conversations |
-//! | `state/` | who is connected and signed in, the clock, ids, notifications that are read again, what commands cost |
-//! | `machine.rs`, `job.rs`, `telling.rs` | [`Core`]: which rule a command belongs to, and who hears of what |
-//! | `access.rs`, `gate.rs`, `pacing.rs` | who may do what, and how often: one table, and the one way to a conversation |
-//! | `hooks/` | what an app's own server is asked and told |
-//! | `conversations/` | conversations, who belongs to them, who may not |
-//! | `messages/` | sending, changing, reading messages; what arrived, was read, was missed |
+//! | `state/` | connected and signed-in clients, the clock, ids, notifications that are read again, the cost of commands |
+//! | `machine.rs`, `job.rs`, `telling.rs` | [`Core`]: the rule of each command, and the receivers of each notice |
+//! | `access.rs`, `gate.rs`, `pacing.rs` | rights and rates: one table, and the one way to a conversation |
+//! | `hooks/` | the calls of an app's own server |
+//! | `conversations/` | conversations, their members, blocked and silenced clients |
+//! | `messages/` | sending, changing and reading messages; receipts and missed messages |
 //! | `queries/` | queries of conversations |
 //! | `sessions/` | signing in and out, tags and conflicts |
-//! | `push/` | the devices that announced themselves, and which of them a message is pushed to |
-//! | `upkeep/` | forgetting what has ended, and messages past their retention |
-//! | `loading/` | history of another service, joined with what is here |
-//! | `http/` | what is asked over HTTP |
+//! | `push/` | the registered devices, and the devices that a message is pushed to |
+//! | `upkeep/` | the deletion of ended data, and of messages past their retention |
+//! | `loading/` | history of another service, joined with the stored data |
+//! | `http/` | requests over HTTP |
 //!
-//! A room imports only from rooms above it in this table (`tests/tidy/rooms.rs` checks). Two imports point
+//! A room imports only from rooms above it in this table (`tests/tidy/rooms.rs` checks this). Two imports point
 //! the other way: `machine.rs` keeps the jobs of `job.rs` and the half read pages of `http/reading.rs`, whose states
 //! belong to the rooms below.
 //!
-//! Three rules hold everywhere. The reply to a command goes out before every notification that the
-//! command causes. A message is either delivered live to a session or counted in what the session
-//! hears after its login, for both happen in one step. Every request of the schema is answered, or
-//! is one that the protocol leaves without an answer: `ack`, `read`, and the `login` of a device that
-//! has no number.
+//! Three rules hold everywhere:
+//!
+//! - The reply to a command goes out before every notification that the command causes.
+//! - A message is either delivered live to a session or counted in the session's welcome, because both happen in
+//!   one step.
+//! - Every request of the schema is answered, except for the requests that the protocol leaves without an answer:
+//!   `ack`, `read`, and the `login` of a device without a number.
 
 pub mod access;
 mod apps;

@@ -1,4 +1,4 @@
-//! Commands over their rate are refused before anything is looked up for them.
+//! Refuses commands over their rate, before anything is looked up for them.
 
 use sampan::model::Now;
 

@@ -1,4 +1,4 @@
-//! Notices on their way: to the sessions they are for, and to the storage for those who miss them.
+//! Notices on their way: to the sessions that get them, and to the storage for clients that miss them.
 
 use sampan::model::{AppId, ClientId, ConversationId, Now, Priority, Timestamp};
 use sampan::wire::{Command, Envelope, OfflineMode};

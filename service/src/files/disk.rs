@@ -1,7 +1,8 @@
 //! [`DiskFiles`]: files in a folder.
 //!
-//! Bytes come into a file of `incoming/`, are synced, and get their name then; a folder is synced after each
-//! change to it. So a name stands for whole bytes, also after a power cut. `incoming/` is emptied at the start.
+//! Bytes arrive in a file of `incoming/`, are synced, and then get their name; a folder is synced after each
+//! change to it. A name therefore stands for whole bytes, also after a power cut. `incoming/` is emptied at the
+//! start.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};

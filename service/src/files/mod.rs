@@ -1,23 +1,23 @@
 //! Files that messages point to: pictures, sounds, films and documents.
 //!
 //! ```text
-//!  fileTokens ──▶ Ticket      what is to be uploaded, signed: nothing is kept yet
+//!  fileTokens ──▶ Ticket      the file to upload, signed: nothing is kept yet
 //!  PUT bytes  ──▶ Files::keep streamed into the store, counted, digested, then named by a record
 //!  GET        ──▶ Files::read a range of the bytes
 //! ```
 //!
-//! | file | what is in it |
+//! | file | content |
 //! |---|---|
-//! | `name.rs` | ids, and the names of what is stored: made of numbers alone, so no name leads elsewhere |
-//! | `record.rs` | what is known of a file |
+//! | `name.rs` | ids, and the names in the store: made of numbers alone, so no name leads elsewhere |
+//! | `record.rs` | the known facts of a file |
 //! | `ticket.rs` | the permission to upload one file |
 //! | `store.rs` | the trait of a place for bytes |
 //! | `disk.rs`, `memory.rs` | such places |
-//! | `usage.rs` | how many bytes an app has |
+//! | `usage.rs` | the bytes of an app |
 //! | `library.rs` | [`Files`]: the rules above a store |
 //!
-//! A file is there when its record is. The record is written once, after the bytes are durable, and names
-//! the bytes; so two uploads of one file never mix, and the first that ends is the file.
+//! A file exists when its record exists. The record is written once, after the bytes are durable, and names the
+//! bytes. Two uploads of one file therefore never mix, and the first that ends is the file.
 
 mod disk;
 mod library;

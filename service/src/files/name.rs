@@ -1,6 +1,6 @@
-//! Ids of files, and the names under which things are stored.
+//! Ids of files, and the names under which they are stored.
 //!
-//! A name is made of numbers alone. No text of a client gets into one, so none can lead out of the store.
+//! A name is made of numbers alone. A name contains no text of a client, so it cannot lead out of the store.
 
 use std::fmt;
 

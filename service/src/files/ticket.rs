@@ -1,7 +1,8 @@
 //! [`Ticket`]: the permission to upload one file.
 //!
-//! A ticket says all about the file and is signed with a key that is made of the app's master key. So
-//! nothing is kept for an upload that never comes, and a restart forgets none that is to come.
+//! A ticket holds all facts about the file and is signed with a key that is made of the app's master key. The
+//! service therefore keeps nothing for an upload that never comes, and a restart forgets no upload that is to
+//! come.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

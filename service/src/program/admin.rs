@@ -1,5 +1,5 @@
-//! Seeing to sessions, clients and conversations of an app: the requests that an app's own servers make,
-//! sent through the socket in the data folder.
+//! Operations on sessions, clients and conversations of an app: the requests of an app's own servers, sent
+//! through the socket in the data folder.
 
 use std::io::Write as _;
 use std::path::Path;

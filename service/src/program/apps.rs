@@ -1,4 +1,4 @@
-//! The apps with their keys and settings, out of flags and files: at the start, and again when asked.
+//! The apps with their keys and settings, read from flags and files: at the start, and again on request.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! Talking to the service that runs over a data folder, by the socket in it.
+//! Requests to the service that runs over a data folder, through the socket in that folder.
 
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;

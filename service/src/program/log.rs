@@ -1,5 +1,5 @@
-//! The program's log: lines on standard error, as text or as JSON, whose level can be changed while
-//! the program runs.
+//! The program's log: lines on standard error, as text or as JSON. The level can be changed while the program
+//! runs.
 
 use std::io::stderr;
 

@@ -3,12 +3,12 @@
 //! | file | what it does |
 //! |---|---|
 //! | `arguments.rs` | flags, subcommands and environment |
-//! | `apps.rs` | apps and settings out of flags and files |
+//! | `apps.rs` | apps and settings from flags and files |
 //! | `log.rs` | the log on standard error |
-//! | `signals.rs` | what the system tells the process |
+//! | `signals.rs` | the signals of the system to the process |
 //! | `tools.rs` | the subcommands |
-//! | `admin.rs` | the subcommand that sees to sessions, clients and conversations |
-//! | `control.rs` | talking to the service that runs |
+//! | `admin.rs` | the subcommand for sessions, clients and conversations |
+//! | `control.rs` | requests to the running service |
 
 #[cfg(unix)]
 mod admin;

@@ -1,4 +1,4 @@
-//! The program's work beside serving.
+//! The tools of the program.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! A log-in with the session of an account: the app's own server says whose session it is, and the service signs the
-//! log-in of that client.
+//! A log-in with the session of an account: the app's own server names the client of the session, and the
+//! service signs the log-in of that client.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! The one loop: take all that waits, decide for each client in its turn, commit once, and only
-//! then let anybody know.
+//! The one loop: take all waiting inputs, decide for each client in its turn, commit once, and only then send
+//! the effects.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;

@@ -1,4 +1,4 @@
-//! How often each address may ask for something or open a WebSocket.
+//! The rate of requests and WebSockets of each address.
 
 use std::collections::HashMap;
 use std::hash::Hash;

@@ -1,7 +1,7 @@
-//! The askers over HTTP, and the number of requests that may wait for the core.
+//! The askers over HTTP, and the number of their requests that may wait for the core.
 //!
-//! Requests of one app from one address share a lane and a number of places; those of others have
-//! their own. So an asker without end waits for itself.
+//! Requests of one app from one address share a lane and a number of places; other askers have their own. An
+//! asker with endless requests therefore waits only for itself.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};

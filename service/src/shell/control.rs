@@ -1,5 +1,5 @@
-//! The door for tools of the same machine: a socket in the data folder, which nobody but the owner of
-//! the data can open. Anyone who can open it could read the data anyway, so the socket asks for no key.
+//! The socket for tools of the same machine, in the data folder, where only the owner of the data can open it.
+//! The socket asks for no key, because its openers could read the data anyway.
 
 use std::io;
 use std::net::Ipv4Addr;

@@ -1,12 +1,12 @@
-//! Carrying effects out: to the queues of connections and to waiting HTTP requests.
+//! Carries effects out: to the queues of connections and to waiting HTTP requests.
 //!
-//! Behind a trait, so that a service of several processes can put a bus in its place; `fanout/suite.rs` is the suite
-//! that the bus has to pass then.
+//! The fan-out is a trait, so a service of several processes can put a bus in its place. `fanout/suite.rs` is
+//! the suite that the bus must pass.
 //!
-//! All queues together have a bound. A connection counts with everything that was handed to it and
-//! that its socket has not taken. Where the sum is too large, the connection that has taken nothing
-//! for longest is cut off: it comes back and catches up, while a service that keeps everything for
-//! it serves nobody in the end.
+//! All queues together have a bound. A connection counts with all bytes that were passed to it and that its
+//! socket has not taken. When the sum is too large, the connection that has taken nothing for longest is cut
+//! off. Its client comes back and catches up. A service that kept everything for such a client would serve no
+//! client in the end.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,8 +1,8 @@
-//! The routes of files: asking for an upload, uploading, reading and taking away.
+//! The routes of files: asking for an upload, uploading, reading and deleting.
 //!
-//! The forms are those of the hosted service (the protocol, section 10.6) with the provider `s3`: the client asks
-//! for a link, puts the bytes there in one request, and sends a message that names the file's URL. Anyone who
-//! has a file's URL may read the file, as everywhere; the URL has 96 random bits.
+//! The forms are those of the hosted service (the protocol, section 10.6) with the provider `s3`: the client
+//! asks for a link, puts the bytes there in one request, and sends a message with the file's URL. Everybody who
+//! has a file's URL may read the file; the URL has 96 random bits.
 
 mod download;
 mod draft;

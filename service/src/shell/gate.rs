@@ -1,4 +1,4 @@
-//! The gate of each route: the caller must have shown the right key, and must not ask too often.
+//! The gate of each route: the caller must show the right key, and must keep to its rate.
 
 use std::sync::Arc;
 

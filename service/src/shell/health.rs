@@ -1,4 +1,4 @@
-//! The health of the service: told to anyone who asks, and looked at by supervisors and proxies.
+//! The health of the service, for supervisors, proxies and everybody else.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,8 +1,8 @@
-//! Carrying the questions of the core to the functions of an app's own server, and the answers back.
+//! Carries the questions of the core to the functions of an app's own server, and the answers back.
 //!
-//! A function that is asked gets one request, and another one only where no connection stood, so that it
-//! is never asked twice. A function that is told something is told again, at most three times in all, until it
-//! answers: it may be told twice, and knows messages by their ids.
+//! A function before an operation gets one request. A further request follows only when no connection was made,
+//! so the function is never asked twice. A function after an operation is called until it answers, at most
+//! three times: it may get an event twice, and recognises messages by their ids.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The HTTP side: routers, the endpoints that SDKs call, and the door to the WebSocket.
+//! The HTTP side: routers, the endpoints that SDKs call, and the entry to the WebSocket.
 //!
 //! Every answer is JSON and says so, and browsers of any origin may read it: keys and tokens decide on the
 //! rights of an app's users, not the origin of a page.

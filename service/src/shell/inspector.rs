@@ -1,8 +1,8 @@
-//! A page that shows the service at work, on an address of its own and behind a token of its own.
+//! The inspector: a page that shows the service at work, on an address of its own and behind a token of its
+//! own.
 //!
-//! The page itself is one file without data. The page asks for its data with the token in a header, so no other
-//! page can ask in its name. Its content security policy lets it run its own script and talk to this address,
-//! and nothing else.
+//! The page is one file without data. The page asks for its data with the token in a header, so no other page
+//! can ask in its name. Its content security policy lets it run its own script and talk to this address only.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

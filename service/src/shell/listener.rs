@@ -1,4 +1,4 @@
-//! Accepted sockets: given up when nothing comes, closed in a way that lets the other side read why.
+//! Accepted sockets: closed when nothing comes, in a way that lets the other side read the reason.
 
 use std::io;
 use std::pin::Pin;

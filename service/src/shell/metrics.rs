@@ -1,7 +1,7 @@
-//! The numbers of a running service, as Prometheus reads them.
+//! The metrics of a running service, as Prometheus reads them.
 //!
-//! Each name has the prefix `sampan_`, each time is in seconds. No label has an id of a client, a
-//! conversation or a message: the number of series is bounded by the protocol's own words.
+//! Each name has the prefix `sampan_`, each time is in seconds. No label has an id of a client, a conversation
+//! or a message: the words of the protocol bound the number of series.
 
 use std::borrow::Cow;
 use std::path::PathBuf;

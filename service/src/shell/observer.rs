@@ -1,7 +1,7 @@
-//! The effects of each input, as far as an operator may know them: counted, and told the log.
+//! The effects of each input, as far as an operator may know them: counted and logged.
 //!
-//! Everything is noted when it was decided and told when it is durable. The log has ids and codes;
-//! texts of messages, names, attributes and tokens are never in it.
+//! An effect is recorded when it is decided and reported when it is durable. The log has ids and codes, and
+//! never texts of messages, names, attributes or tokens.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

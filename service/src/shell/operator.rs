@@ -1,5 +1,5 @@
-//! The pages that the service's operator reads over HTTP, on an address of its own: the numbers, and the
-//! health. Anyone who reaches that address may read them; no number names a client.
+//! The pages for the service's operator, on an address of their own: the metrics and the health. Everybody who
+//! reaches that address may read them; no metric names a client.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! How a service is started, and why it may not.
+//! The options of starting a service, and the reasons why a start fails.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

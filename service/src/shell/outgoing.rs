@@ -1,4 +1,4 @@
-//! Requests that the service makes of others, over HTTP/1.1: encrypted where the URL says so.
+//! Requests from the service to other servers, over HTTP/1.1: encrypted where the URL says so.
 
 use std::sync::Arc;
 

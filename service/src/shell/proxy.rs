@@ -1,8 +1,8 @@
-//! Whom a request comes from, where a proxy stands in front of the service.
+//! The origin of a request, where a proxy stands in front of the service.
 //!
-//! A proxy tells the client's address in `X-Forwarded-For` and whether the client's side is encrypted in
-//! `X-Forwarded-Proto`. Anybody can send these; they are believed only where the socket comes from
-//! an address that the operator named.
+//! A proxy tells the client's address in `X-Forwarded-For`, and in `X-Forwarded-Proto` if the client's side is
+//! encrypted. Anybody can send these headers, so the service believes them only on a socket from an address
+//! that the operator named.
 
 use std::fmt;
 use std::net::IpAddr;

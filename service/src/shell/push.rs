@@ -1,7 +1,7 @@
-//! Push: the app's hook is asked, the devices are looked up, and each push is handed to a sender.
+//! Push: asks the app's hook, looks the devices up, and passes each push to a sender.
 //!
-//! Nothing here holds up a message: pushes are made in tasks of their own, of which there are only so many. A
-//! push over that number is dropped and counted, for the message itself is kept anyway.
+//! Pushes do not delay messages: they are made in tasks of their own, and the number of tasks is bounded. A
+//! push over that number is dropped and counted; the message itself is kept anyway.
 
 mod apns;
 mod fcm;

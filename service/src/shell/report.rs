@@ -1,4 +1,4 @@
-//! Telling the operator of faults.
+//! Reports of faults to the operator.
 
 use std::fmt::Display;
 

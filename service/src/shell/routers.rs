@@ -1,4 +1,4 @@
-//! The routers: where clients find the service.
+//! The routers, which tell clients the address of the service.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -3,10 +3,10 @@
 //! | file | what it does |
 //! |---|---|
 //! | `call.rs` | one request on a connection of its own, within its time |
-//! | `incoming.rs` | bytes on their way in: one request for a small file, parts for a large one |
+//! | `incoming.rs` | the upload of bytes: one request for a small file, parts for a large one |
 //!
-//! Names are the same as in a folder. A record is claimed by a PUT that the storage refuses where something has the
-//! name (`If-None-Match: *`); a storage that does not know the condition is found out at the start.
+//! Names are the same as in a folder. A record is claimed by a PUT that the storage refuses if the name exists
+//! (`If-None-Match: *`); the start finds out if a storage does not know the condition.
 
 mod call;
 mod incoming;

@@ -1,4 +1,4 @@
-//! One WebSocket connection: frames in, frames out, heartbeats, and when to give up.
+//! One WebSocket connection: frames in, frames out, heartbeats, and the times of giving up.
 
 use std::borrow::Cow;
 use std::net::IpAddr;

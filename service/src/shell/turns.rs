@@ -1,10 +1,10 @@
-//! Whose input the core takes next: fair queuing by counted cost.
+//! The next input of the core: fair queuing by counted cost.
 //!
 //! Each connection has a lane. A lane's next input may begin at a point of virtual time, and its expected cost
 //! puts its end that much later. The lane with the earliest end goes first, and the real cost puts the
-//! beginning of its next input that much later. A lane that was idle begins now. So a client that asks for
-//! little waits for one turn of somebody else at most, however many others ask for much, and those share the
-//! rest equally.
+//! beginning of its next input that much later. A lane that was idle begins now. A client with few requests
+//! therefore waits for at most one turn of another client, for any number of others with many requests, and
+//! those share the rest equally.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

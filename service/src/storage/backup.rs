@@ -1,8 +1,8 @@
-//! A copy of a committed state of the data, and the proof that it is whole.
+//! A copy of a committed state of the data, with a proof that the copy is whole.
 //!
-//! A backup is a folder with the database, as a data folder has it, and a note (`backup.json`) with
-//! the number of rows and a digest of all of them. It is written beside its place and moved there
-//! when everything is on disk: a folder with a note is a whole backup.
+//! A backup is a folder with the database, in the form of a data folder, and a note (`backup.json`) with the
+//! number of rows and a digest of all of them. The backup is written beside its place and moved there when
+//! everything is on disk: a folder with a note is a whole backup.
 
 use std::fs::{self, File};
 use std::io;

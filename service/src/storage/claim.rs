@@ -1,9 +1,9 @@
-//! The claims of several sources about one loaded message or conversation. Each field is a maximum or a
-//! minimum over a total order, so the order of the sources does not matter, and a source that comes twice
-//! changes nothing.
+//! The claims of several sources about one loaded message or conversation. Each field is a maximum or a minimum
+//! over a total order, so the order of the sources does not matter, and a source that comes twice changes
+//! nothing.
 //!
 //! The claims are kept beside the message, whose own row has no place for them. They outlive the message: a
-//! message that was deleted here since stays deleted when its source is loaded again.
+//! message that was deleted here stays deleted when its source is loaded again.
 
 use std::collections::{BTreeMap, BTreeSet};
 

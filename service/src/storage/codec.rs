@@ -1,4 +1,4 @@
-//! How a record becomes bytes: one byte of version, then MessagePack with named fields.
+//! The bytes of a record: one byte of version, then MessagePack with named fields.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -1,5 +1,5 @@
-//! The change of a conversation's columns: edits of single values; of a list, the elements taken out and the
-//! elements put behind.
+//! The change of a conversation's columns: edits of single values, and of a list the removed and the appended
+//! elements.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

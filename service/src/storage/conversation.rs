@@ -1,5 +1,5 @@
-//! A conversation's row. Few columns stand in it; many stand apart, first all and then the changes, so that a
-//! small change of large columns writes little.
+//! A conversation's row. Few columns are in the row itself. Many columns have rows of their own, first all and
+//! then the changes, so a small change of large columns writes little.
 
 use sampan::model::{AppId, ClientId, ConversationId, Timestamp};
 use serde::{Deserialize, Serialize};

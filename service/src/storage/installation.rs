@@ -1,7 +1,7 @@
-//! The rows of devices that can be pushed to: the device, and the rows that find it by a name or a client.
+//! The rows of devices that get pushes: the device, and the rows that find it by a name or a client.
 //!
-//! The clients of a device and the number on its icon have rows of their own: they change often, and a change of
-//! one writes nothing of the others.
+//! The clients of a device and the number on its icon have rows of their own: they change often, and a change
+//! of one writes none of the others.
 
 use std::collections::BTreeSet;
 

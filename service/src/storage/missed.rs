@@ -1,8 +1,8 @@
 //! The notifications that a client missed: its own, those that name it, and those of its conversations.
 //!
-//! A notification for the members of a conversation is written once and found by each member. So a change costs
-//! the same however many members there are, and reading costs a look at each conversation of the one client
-//! that asks.
+//! A notification for the members of a conversation is written once and found by each member. A change
+//! therefore costs the same for any number of members, and a read costs a look at each conversation of the
+//! asking client.
 
 use sampan::model::{AppId, ClientId, ConversationId, Timestamp};
 use serde_json::{Map as Object, Value};

@@ -1,26 +1,26 @@
-//! Where the service keeps its truth: typed questions, writes as values, one commit a batch.
+//! The storage of the service: typed questions, writes as values, one commit a batch.
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `record.rs` | the facts that are kept, and [`Write`], the one way to change them |
+//! | `record.rs` | the stored facts, and [`Write`], the one way to change them |
 //! | `keyed.rs` | an ordered map of bytes, with the batch as an overlay |
 //! | `question.rs`, `write.rs` | [`Storage`] over such a map |
-//! | `claim.rs` | what loads of older history know of a message or a conversation |
-//! | `installation.rs` | the rows of devices that can be pushed to |
-//! | `key.rs`, `codec.rs` | how rows are found and written |
-//! | `backup.rs` | a copy of a committed state, and the proof that it is whole |
-//! | `conversation.rs`, `columns.rs` | a conversation's row, and what changed of columns that are many |
-//! | `missed.rs` | what a client missed, out of all rows that it is told by |
+//! | `claim.rs` | the claims of loaded history about a message or a conversation |
+//! | `installation.rs` | the rows of devices that get pushes |
+//! | `key.rs`, `codec.rs` | the keys and the bytes of rows |
+//! | `backup.rs` | a copy of a committed state, with a proof that the copy is whole |
+//! | `conversation.rs`, `columns.rs` | a conversation's row, and the changes of many columns |
+//! | `missed.rs` | the notifications that a client missed, out of all their rows |
 //! | `upgrade.rs` | data of an older schema |
 //! | `seal.rs` | the checksum of a row |
-//! | `salvage.rs` | whether data is whole, and what is good of data that is not |
+//! | `salvage.rs` | the check of data, and the good rows of damaged data |
 //! | `redb.rs` | the map on disk (docs/decisions/0002-redb.md) |
 //! | `memory.rs` | the map in memory, for simulations and tests |
 //!
-//! The rules a caller keeps: [`Storage::apply`] makes writes visible to reads at once but not
-//! durable; [`Storage::commit`] makes everything applied since the last commit durable, together.
-//! Nobody outside may learn of a write before its commit returned. Questions are asked in the
-//! service's own terms and not as keys and values, so that a relational database can answer them.
+//! Rules for a caller: [`Storage::apply`] makes writes visible to reads at once but not durable.
+//! [`Storage::commit`] makes everything applied since the last commit durable, together. A write may be
+//! reported outside only after its commit returned. Questions are in the service's own terms and not keys and
+//! values, so a relational database can answer them.
 
 mod backup;
 mod claim;

@@ -1,8 +1,8 @@
 //! The records of the service: conversations, members, messages, tokens, notifications.
 //!
-//! These are the facts the rules are decided on and the records at rest alike: both change only
-//! when the protocol does. On disk a record is one byte of record version and MessagePack with
-//! named fields, so fields may be added (with a default) and an older build reads on.
+//! One type is both the fact for a rule and the record on disk, because both change only when the protocol
+//! changes. On disk a record is one byte of record version and MessagePack with named fields. A new field
+//! has a default, and an older build skips it.
 
 use std::collections::BTreeSet;
 

@@ -1,8 +1,8 @@
 //! The storage on disk: one redb file, one table, one durable transaction a batch.
 //!
-//! Each row carries a checksum of ours (`seal.rs`), which is looked at whenever the row is read. After
-//! an opening all rows are read once on a thread beside, so damage is found that nobody asks for.
-//! Data of an earlier build, whose rows have no checksum, is read and written on as it is.
+//! Each row has a checksum of ours (`seal.rs`), which every read checks. After an opening a thread reads all
+//! rows once, so damage in unused rows is found too. Rows of an earlier build have no checksum; they are read
+//! as they are.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};

@@ -1,9 +1,8 @@
 //! A checksum of our own behind each row on disk, over its key and its value.
 //!
-//! The database has checksums for its pages, and looks at them when it repairs itself only. So a page
-//! that changed below it, or that another page came in the place of, would be read as if nothing
-//! were. The number of the commit is under the checksum too: of several copies of a row in a damaged
-//! file the newest is known.
+//! The database has checksums for its pages, and checks them only when it repairs itself. It would read a page
+//! that the disk changed or misplaced without an error. The checksum covers the number of the commit too, so the
+//! newest of several copies of a row in a damaged file is known.
 
 use super::StorageError;
 

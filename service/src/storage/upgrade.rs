@@ -1,8 +1,8 @@
-//! Data of an older schema, brought to the present one when it is opened.
+//! Migrates data of an older schema when it is opened.
 //!
 //! Schema 1 kept a row for each message that a client in push mode had not acknowledged. Now every message
-//! behind the member's received mark counts as such, so the mark is set back to the oldest of those rows. The
-//! notifications that schema 1 copied for each client are read as they are.
+//! behind the member's received mark counts as unacknowledged, so the mark is set back to the oldest of those rows.
+//! The notifications that schema 1 copied for each client are read as they are.
 
 use sampan::model::{AppId, ClientId, ConversationId, Timestamp};
 

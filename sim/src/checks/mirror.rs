@@ -1,4 +1,4 @@
-//! An observer that knows only what it was told, and must end up with what the store holds.
+//! An observer that knows only the events that it got, and must end up with the content of the store.
 
 use std::collections::BTreeMap;
 

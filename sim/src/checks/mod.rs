@@ -1,10 +1,10 @@
-//! The promises and the events that apps were given, for the checks of `world/verdict.rs`.
+//! The promises and the events that apps got, for the checks of `world/verdict.rs`.
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `ledger.rs` | what apps asked for and were promised |
-//! | `mirror.rs` | what an observer knows that believes what it was told |
-//! | `screens.rs` | what an app shows that follows live views |
+//! | `ledger.rs` | the requests of apps, and the promises to them |
+//! | `mirror.rs` | the knowledge of an observer that believes its events |
+//! | `screens.rs` | the screens of an app that follows live views |
 
 pub(crate) mod ledger;
 pub(crate) mod mirror;

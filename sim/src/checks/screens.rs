@@ -1,8 +1,8 @@
 //! The screens of an app that follows live views: they must equal fresh views.
 //!
-//! The app does with its screens what people do: it pages back and forth in conversations, jumps to messages, scrolls,
-//! makes the list longer and shows it in another order. So windows of every kind are followed through all that
-//! happens to a device.
+//! The app uses its screens as people do: it pages back and forth in conversations, jumps to messages, scrolls,
+//! makes the list longer and changes its order. Windows of every kind are therefore followed through all events
+//! of a device.
 
 mod open;
 

@@ -1,8 +1,7 @@
-//! An engine on a device: the real turn loop over a network, disks and clocks that fail,
-//! with a power switch.
+//! An engine on a device: the real turn loop over a network, disks and clocks that fail, with a power switch.
 //!
-//! The effects that the engine wants in the world come out in the order in which it wanted them: sockets,
-//! frames, answers to apps, news for observers.
+//! The engine's effects on the world come out in the engine's order: sockets, frames, answers to apps, events
+//! for observers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

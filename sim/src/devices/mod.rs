@@ -2,12 +2,12 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `actions.rs` | what apps can do, and which of it a seed draws |
+//! | `actions.rs` | the actions of apps, and those that a seed draws |
 //! | `device.rs` | one client of a device over all its lives: disk, writer, observer |
 //! | `engine.rs` | an engine: the real turn loop, with a power switch |
 //! | `spool.rs` | the copies of files that messages wait for |
 //! | `streams.rs` | actions with a stream of chance of their own |
-//! | `wants.rs` | what engines want done in the world |
+//! | `wants.rs` | the effects that engines want in the world |
 
 pub(crate) mod actions;
 pub(crate) mod device;

@@ -1,6 +1,6 @@
 //! The spool of a device: the names of the copies of files that messages wait for.
 //!
-//! A copy is durable when it is there. The removal of one is not: after a power cut it may be back.
+//! A copy is durable when it exists. Its removal is not durable: after a power cut the copy may be back.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Actions that have a stream of chance of their own: where one is added, all other plans stay as they are.
+//! Actions with a stream of chance of their own: adding such an action leaves all other plans as they are.
 
 use std::time::Duration;
 

@@ -1,12 +1,12 @@
-//! Faults: those of the world, which Sampan must bear, and those planted in Sampan, which the
-//! checks must notice.
+//! Faults: those of the world, which Sampan must bear, and those planted in Sampan, which the checks must
+//! notice.
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `kinds.rs` | the faults of the world, and which of them a seed draws |
+//! | `kinds.rs` | the faults of the world, and those that a seed draws |
 //! | `planted.rs` | the planted faults, with the limit of each |
-//! | `planted_calls.rs` | those that are planted in calls |
-//! | `planted_frames.rs` | those that are planted in frames |
+//! | `planted_calls.rs` | the faults that are planted in calls |
+//! | `planted_frames.rs` | the faults that are planted in frames |
 
 pub(crate) mod kinds;
 pub(crate) mod planted;

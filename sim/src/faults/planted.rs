@@ -1,7 +1,7 @@
-//! Planted faults: small ways of being wrong that the checks must notice.
+//! Planted faults: small defects that the checks must notice.
 //!
-//! They are planted at the seams that the simulator owns (the loop that commits and sends, the
-//! frames, the observer, the service's shell), so that nothing in Sampan knows of them.
+//! They are planted at interfaces that the simulator owns (the loop that commits and sends, the frames, the
+//! observer, the service's shell), so no code in Sampan knows of them.
 
 /// One planted fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

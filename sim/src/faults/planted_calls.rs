@@ -1,4 +1,4 @@
-//! The planted faults of calls: an engine that takes something else than the app asked for.
+//! The planted faults of calls: an engine that does something else than the app asked for.
 
 use sampan::model::MessageContent;
 use sampan::sync::{Focus, Request, SendMessage};

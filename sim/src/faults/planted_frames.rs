@@ -1,4 +1,4 @@
-//! The planted faults of the frames: the frames of a broken client, or frames that it fails to understand.
+//! The planted faults of frames: the frames of a broken client, or frames that it misreads.
 
 use sampan::wire::generated::PatchItem;
 use sampan::wire::{Command, Envelope, Op, Retry, ServiceCode};

@@ -1,10 +1,10 @@
-//! The network between engines and service: sockets that keep the order of what they carry, until
-//! something goes wrong with them.
+//! The network between engines and service: sockets that keep the order of their frames, until a fault strikes
+//! them.
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `mod.rs` | sockets, and the weather around each engine |
-//! | `counters.rs` | how often each client asks |
+//! | `mod.rs` | sockets, and the faults around each engine |
+//! | `counters.rs` | the requests of each client |
 //! | `refusals.rs` | requests that are refused, ignored or throttled before the service sees them |
 
 pub(crate) mod counters;

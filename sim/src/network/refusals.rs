@@ -1,5 +1,4 @@
-//! The front of the service: requests that are refused, ignored or throttled there never reach
-//! its rules.
+//! The front of the service: requests that are refused, ignored or throttled there never reach its rules.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Apps do what the plan says.
+//! Carries out the actions of apps in a plan.
 
 use sampan::model::{
     ClientId, ConversationId, ConversationInfo, ConversationState, Json, LocalId, Mentions,

@@ -1,4 +1,4 @@
-//! Carrying out the effects of devices, service and network.
+//! Carries out the effects of devices, service and network.
 
 use std::time::Duration;
 

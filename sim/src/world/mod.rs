@@ -1,14 +1,14 @@
-//! The world: one queue of what will happen, one clock, one thread.
+//! The world: one queue of events, one clock, one thread.
 //!
 //! | file | what it holds |
 //! |---|---|
 //! | `mod.rs` | a run: chaos, healing, rest, checks |
-//! | `schedule.rs` | what will happen, in the order of its time |
-//! | `apps.rs` | apps do what the plan says |
+//! | `schedule.rs` | the events to come, in the order of their times |
+//! | `apps.rs` | the actions of apps in the plan |
 //! | `other_programs.rs` | users at other programs, who speak to the service without an engine |
-//! | `strike.rs` | faults strike as the plan says |
+//! | `strike.rs` | the faults in the plan |
 //! | `files.rs` | apps send files, uploads reach the storage, spools are emptied |
-//! | `power.rs` | engines are booted, handed calls, and lose their power |
+//! | `power.rs` | engines boot, get calls, and lose their power |
 //! | `delivery.rs` | frames, answers and closes arrive |
 //! | `verdict.rs` | the promises, as checks |
 //! | `unsent.rs` | the promises about unsent messages, as checks |

@@ -1,5 +1,5 @@
-//! Users at other programs: they speak the protocol to the service over a line without faults, and
-//! do what engines do not do yet: edits, recalls, members, names.
+//! Users at other programs: they speak the protocol to the service over a line without faults, and do edits,
+//! recalls and changes of members and names.
 
 use std::time::Duration;
 

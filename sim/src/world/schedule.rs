@@ -1,4 +1,4 @@
-//! The queue of happenings, in the order of their times; at the same time, in the order of planning.
+//! The queue of events, in the order of their times; at the same time, in the order of planning.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

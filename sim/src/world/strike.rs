@@ -1,4 +1,4 @@
-//! Faults strike the world as the plan says.
+//! Strikes the world with the faults of the plan.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The promises about messages that were not sent: kept back, taken out, or failed for a reason.
+//! The promises about messages that were not sent: kept as failed, removed, or failed for a reason.
 
 use sampan::model::{OutboxState, SendFailure};
 use sampan::wire::{Retry, ServiceCode};

@@ -1,5 +1,5 @@
-//! The settings of hooks: functions of an app's own server that the service asks before it does
-//! something, or tells of it afterwards (the protocol, appendix B); and the words that it masks.
+//! The settings of hooks: functions of an app's own server that the service calls before an operation or after
+//! it (the protocol, appendix B); and the words that the service masks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

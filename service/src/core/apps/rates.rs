@@ -1,4 +1,4 @@
-//! How much clients and servers of an app may ask for in a minute.
+//! The rates of clients and servers of an app, in operations a minute.
 
 use serde::Deserialize;
 

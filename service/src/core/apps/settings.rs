@@ -1,8 +1,7 @@
 //! The settings of an app, and the limits that they set.
 //!
-//! The settings of all apps are one JSON file, by app id; every key is optional and has the default
-//! that stands at its field. A key that does not exist is an error and not silence, so a slip of the
-//! pen is told at the start:
+//! The settings of all apps are one JSON file, by app id. Every key is optional and has the default that stands
+//! at its field. A key that does not exist is an error, so a typing error is reported at the start:
 //!
 //! ```json
 //! {
@@ -15,7 +14,7 @@
 //! }
 //! ```
 //!
-//! JSON because the service reads it anyway; there is no second format to learn or to link.
+//! The format is JSON because the service reads JSON anyway, so there is no second format to learn or to link.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

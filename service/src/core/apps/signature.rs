@@ -1,8 +1,8 @@
 //! The proof of a caller: signatures of an app's own server, and the keys of REST callers.
 //!
-//! An app that wants to decide who may sign in, or who may change a conversation, switches
-//! signatures on: its own server then signs each such operation with the master key, which no
-//! client has. The texts that are signed are the wire's; here are the settings and the age.
+//! An app switches signatures on to decide itself who may sign in, or who may change a conversation. Its own
+//! server then signs each such operation with the master key, which no client has. The wire has the texts that
+//! are signed; this file has the settings and the age.
 
 use std::fmt;
 

@@ -5,8 +5,8 @@
 //!  └column replaced └one key changed by an operation                 └column deleted
 //! ```
 //!
-//! The service's own columns cannot be named. Changes are applied in the order of their paths, so
-//! `attr` comes before `attr.key`, whatever the order of the text.
+//! The service's own columns cannot be named. Changes are applied in the order of their paths, so `attr` comes
+//! before `attr.key`, in any order of the text.
 
 use sampan::model::query::column::{Column, InvalidColumn};
 use sampan::model::query::value;

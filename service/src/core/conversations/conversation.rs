@@ -1,4 +1,4 @@
-//! The `conv` commands: which rule each of them belongs to.
+//! The `conv` commands, and the rule of each.
 
 use sampan::model::Now;
 use sampan::wire::Op;

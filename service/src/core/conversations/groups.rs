@@ -1,5 +1,5 @@
-//! Groups of the first generation API: a group is a normal conversation under other names. Members of
-//! both generations are in it together; each hears of changes in its own words.
+//! Groups of the first generation API: a group is a normal conversation under other names. It has members of
+//! both generations, and each gets notifications in the commands of its own generation.
 //!
 //! The commands and their answers are those of the protocol, appendix C.
 

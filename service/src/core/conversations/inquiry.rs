@@ -1,4 +1,4 @@
-//! The small operations: wanting no push, counting and listing members, asking for one's own part.
+//! The small operations: muting, counting and listing members, asking for one's own membership.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,8 +1,8 @@
 //! Starting a conversation, or finding the unique one of the same members.
 //!
-//! A unique conversation has never had a member that it does not have now: when a member leaves,
-//! the conversation stops to be unique (`member.rs`). So nobody can prepare the unique conversation
-//! of two others, leave it, and come back to read it.
+//! All members that a unique conversation ever had are its members now: when a member leaves, the conversation
+//! stops being unique (`member.rs`). No client can therefore prepare the unique conversation of two others,
+//! leave it, and come back to read it.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! The outcome of a decision: changes to keep, a reply, and notices with those who hear them.
+//! The outcome of a decision: changes to keep, a reply, and notices with their receivers.
 
 use sampan::model::{AppId, ClientId, ConversationId, Priority};
 use sampan::wire::Command;

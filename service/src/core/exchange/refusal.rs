@@ -1,4 +1,4 @@
-//! Saying no: a code of the protocol with a text for people.
+//! A refusal: a code of the protocol with a text for people.
 
 use sampan::wire::generated::ErrorCommand;
 use sampan::wire::{Command, ServiceCode};

@@ -1,4 +1,4 @@
-//! Requests over HTTP that the core answers, and their answers. All others are the shell's.
+//! Requests over HTTP that the core answers, and their answers. The shell answers all others.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
-//! Hooks: an app's own server is asked before something is done, and told of what was done (the
+//! Hooks: the service asks an app's own server before an operation, and tells the server after it (the
 //! protocol, appendix B). The core makes the questions and judges the answers; the shell carries both.
 //!
-//! A command that needs an answer has no effect until it is there: it is given up at the question, waits
-//! as a job of its connection, and is decided anew with the answer, on the state of that moment.
+//! A command that needs an answer has no effect before the answer. The command is abandoned at the question,
+//! waits as a job of its connection, and is decided anew with the answer, on the state of that moment.
 
 pub(in crate::core) mod messages;
 

@@ -1,5 +1,5 @@
 //! The part of the HTTP interface that needs the core: reads of a signed-in client, and the signing for account
-//! users. Everything else is the shell's.
+//! users. The shell has the rest.
 
 use sampan::model::{AppId, ClientId, Now, Timestamp};
 use sampan::wire::ServiceCode;

@@ -1,8 +1,8 @@
 //! Records that are read in parts: a page of messages of many conversations, and a page of a table.
 //!
-//! A part ends when it has cost enough; the next one comes in the turn of the asker, like any request. A page of
-//! messages looks at the first message of each conversation and keeps its place alone, so the memory of a page
-//! does not grow with the messages of the app. [`BEGUN_MAX`] pages are read at a time; others wait.
+//! A part ends when it has cost enough; the next part comes in the turn of the asker, like any request. A page
+//! of messages looks at the first message of each conversation and keeps only its place, so the memory of a
+//! page does not grow with the messages of the app. [`BEGUN_MAX`] pages are read at a time; others wait.
 
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 

@@ -1,8 +1,8 @@
 //! Records that an app's own servers read with the master key: the history of the app, of a conversation or of
 //! a client, and the tables of conversations and roles. Nothing is left out, and nothing is changed.
 //!
-//! A page of the app's history asks every conversation once. That is meant for saving a history, a
-//! page after the other, and not for serving it. `reading.rs` reads a page in parts.
+//! A page of the app's history asks every conversation once. That is meant for saving a history page by page,
+//! not for serving clients. `reading.rs` reads a page in parts.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! One conversation, made of everything that is known of it.
+//! One conversation, made of all known facts about it.
 
 use std::collections::BTreeSet;
 

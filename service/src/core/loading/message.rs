@@ -1,4 +1,4 @@
-//! One message of a source, joined with what is here.
+//! One message of a source, joined with the stored one.
 
 use std::collections::BTreeSet;
 

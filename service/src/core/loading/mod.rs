@@ -2,17 +2,16 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `row.rs` | what a row of the table of conversations means |
-//! | `wanted.rs` | a conversation with its members, out of everything that is known of it; pure |
-//! | `message.rs` | one message, joined with what is there |
-//! | `conversation.rs` | one conversation, joined with what is there |
+//! | `row.rs` | the meaning of a row of the table of conversations |
+//! | `wanted.rs` | a conversation with its members, out of all known facts; without IO |
+//! | `message.rs` | one message, joined with the stored one |
+//! | `conversation.rs` | one conversation, joined with the stored one |
 //!
-//! Loading is a join: sources may come in any order, and again, and give the same data. So each fact is kept with
-//! the reading that it comes from, as a [`Claim`](crate::storage::Claim) or as
-//! [`Known`](crate::storage::Known). Where the conversation or the message was changed or deleted in this service
-//! since it was loaded, that counts more.
+//! Loading is a join: sources may come in any order, and repeatedly, and give the same data. Each fact is
+//! therefore kept with the reading that it comes from, as a [`Claim`](crate::storage::Claim) or as
+//! [`Known`](crate::storage::Known). A change or deletion in this service since the loading has precedence.
 //!
-//! Nobody is told of what is loaded: it counts as received and read.
+//! No client is told of loaded data: they count as received and read.
 
 mod conversation;
 mod message;

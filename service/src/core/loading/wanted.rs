@@ -1,4 +1,4 @@
-//! A conversation with its members, as everything that is known makes it. Pure.
+//! A conversation with its members, made of all known facts. No IO.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! Messages: sending, changing, reading, and how far each member has received and read them.
+//! Messages: sending, changing, reading, and the marks of receiving and reading of each member.
 
 pub(in crate::core) mod history;
 pub(in crate::core) mod patch;

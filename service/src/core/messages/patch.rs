@@ -1,4 +1,4 @@
-//! Edits and recalls: of one's own messages, told at once and caught up after a login.
+//! Edits and recalls of own messages: told at once, and caught up with after a login.
 
 use sampan::model::{AppId, ClientId, ConversationId, Now, Timestamp};
 use sampan::wire::generated::{PatchCommand, PatchItem};

@@ -1,5 +1,5 @@
-//! Messages to peers, without a conversation that somebody made; first generation API. They are kept in
-//! the conversation that the ids of the peers lead to, so current clients read and answer them too.
+//! Messages to peers, without a created conversation; first generation API. They are kept in the conversation
+//! whose id the peers' ids give, so current clients can read and answer them too.
 
 use std::collections::BTreeSet;
 

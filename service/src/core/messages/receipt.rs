@@ -1,4 +1,4 @@
-//! How far messages arrived and were read: acknowledgements, read marks, receipts, `max_read`.
+//! Receiving and reading: acknowledgements, read marks, receipts, `max_read`.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -1,4 +1,4 @@
-//! The messages that a client missed: told as unread counts, or pushed themselves in push mode.
+//! The messages that a client missed: told as unread counts, or pushed in push mode.
 
 use sampan::model::{AppId, Now, Timestamp};
 use sampan::wire::Command;

@@ -1,8 +1,8 @@
-//! The devices that announce themselves: kept where the app wants push, else accepted and forgotten.
+//! The devices that register themselves: kept where the app wants push, otherwise accepted and forgotten.
 //!
 //! A device belongs to the clients that signed in on it with its token or installation id, until they close
-//! their session. Channels that a device names count too, unless logins need a signature: a name alone would
-//! give anybody the pushes of others then.
+//! their session. The channels of a device name further clients, unless logins need a signature: otherwise
+//! anybody could get another client's pushes by its name.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Which devices a message is pushed to.
+//! The devices that a message is pushed to.
 
 use std::collections::BTreeSet;
 

@@ -1,8 +1,8 @@
-//! Conversation queries: the rows they look at, and the fields they tell.
+//! Conversation queries: the rows that they look at, and the fields in their answers.
 //!
-//! A query is a job of several parts: it looks at conversations one by one, keeps the ids of the
-//! best, and reads those again to tell them. Both the work of a part and that of the whole are
-//! bounded, in rows and bytes examined and in steps of patterns.
+//! A query is a job of several parts: it looks at conversations one by one, keeps the ids of the best, and
+//! reads those again for the answer. The work of a part and of the whole query is bounded, in rows and bytes
+//! examined and in steps of patterns.
 
 use std::collections::{BTreeSet, VecDeque};
 

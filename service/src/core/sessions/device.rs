@@ -1,5 +1,5 @@
-//! The logins of devices, for push and for live queries. This service has neither: it takes the app
-//! that such a login names, and answers where an SDK waits (the protocol, section 2.4 and appendix D).
+//! The logins of devices, for push and for live queries. This service has neither over the socket: it takes the
+//! app that such a login names, and answers where an SDK waits (the protocol, section 2.4 and appendix D).
 
 use sampan::wire::generated::LoggedinCommand;
 use sampan::wire::{Command, Envelope, ServiceCode};

@@ -1,8 +1,8 @@
 //! Opening a session with a name, a signature or a token.
 //!
-//! The order of an opening matters: the token is written, the session registered for live
-//! delivery, and only then the unread counts are taken, all in one step of the core. So a message
-//! is either in the counts or delivered live, never both and never neither.
+//! The order of an opening matters: the token is written, the session is registered for live delivery, and only
+//! then the unread counts are taken, all in one step of the core. A message is therefore either in the counts
+//! or delivered live, never both and never neither.
 
 use sampan::model::{AppId, ClientId, Now};
 use sampan::wire::generated::SessionCommand;

@@ -1,5 +1,5 @@
-//! The clients that are online: asked once, or watched by clients of the first generation, which are told when
-//! a client comes or goes (the protocol, sections 4.10 and 4.11).
+//! The clients that are online: asked once, or watched by clients of the first generation, which hear when a
+//! client goes online or offline (the protocol, sections 4.10 and 4.11).
 
 use sampan::model::{ClientId, Now};
 use sampan::wire::generated::{PresenceCommand, SessionCommand, StatusType};

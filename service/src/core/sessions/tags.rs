@@ -1,4 +1,4 @@
-//! Tags and devices: which sessions of a client give way to a new one.
+//! Tags and devices: the sessions of a client that give way to a new one.
 
 use sampan::model::DeviceTag;
 use sampan::wire::ServiceCode;

@@ -1,9 +1,8 @@
-//! Session tokens: the client that a token stands for, and how a token is made, renewed and ended.
+//! Session tokens: the client of a token; making, renewing and ending a token.
 //!
-//! A token ends with its time, when its session closes or gets another token, when its app wants
-//! signatures and it was given without one, and when the app's operator revokes it. A token that is
-//! renewed keeps the time at which the client was authenticated, so that it is not renewed for
-//! ever (`limits.session_max_secs`).
+//! A token ends with its time, when its session closes or gets another token, when its app wants signatures and
+//! the token was given without one, and when the app's operator revokes it. A renewed token keeps the time at
+//! which the client was authenticated, so a token cannot be renewed for ever (`limits.session_max_secs`).
 
 use sampan::model::{AppId, ClientId, DeviceTag, Now, Timestamp};
 use sampan::wire::generated::SessionCommand;

@@ -1,10 +1,10 @@
 //! The welcome of a client right after its login: everything that it missed. The welcome is a job of several
-//! parts, for a client may be a member of very many conversations.
+//! parts, because a client may be a member of very many conversations.
 //!
-//! The unread counts come in one notification for those conversations that have the newest news.
-//! A first walk finds the candidates by the time of their newest message alone; a second one counts
-//! them from the newest on, until no other can be among those that are told. A client is sent live
-//! messages meanwhile: right before the counts are told, those are taken anew that changed since.
+//! One notification has the unread counts of the conversations with the newest messages. A first walk finds the
+//! candidates by the time of their newest message alone. A second walk counts them from the newest on, until no
+//! other conversation can be among the told ones. The client gets live messages meanwhile, so right before the
+//! counts are told, the counts that changed since are taken anew.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, VecDeque};

@@ -1,7 +1,8 @@
-//! The numbers on the icons of devices that grew since they were kept last.
+//! The numbers on the icons of devices that grew since they were last stored.
 //!
-//! A message to many clients lets many numbers grow. They are kept once a minute and not for each message, so
-//! nobody can have much written with few messages. A number that grew in the last minute is lost with the process.
+//! A message to many clients increments many numbers. They are stored once a minute and not for each message,
+//! so a client cannot cause many writes with few messages. A number that grew in the last minute is lost with
+//! the process.
 
 use std::collections::BTreeMap;
 

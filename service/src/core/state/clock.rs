@@ -1,18 +1,18 @@
-//! The service's own clock: it never goes back, whatever the machine's wall clock and restarts do,
-//! and no client can push it.
+//! The service's own clock. It never goes back, for any wall clock of the machine and any restart, and no
+//! client can push it.
 //!
-//! Clients come back with times that they were told and ask for everything after them. So the clock follows the
-//! wall clock forward at once. Where the wall clock goes back, the service's clock goes on at half speed until
-//! the wall clock has caught up. The newest time is kept with the data, in the commit of the changes that were
-//! told under it.
+//! Clients come back with times that they were told and ask for everything after them. The clock therefore
+//! follows the wall clock forward at once. When the wall clock goes back, the service's clock goes on at half
+//! speed until the wall clock has caught up. The newest time is kept with the data, in the commit of the
+//! changes that were told under it.
 //!
-//! Messages of a conversation have increasing times, so a conversation that gets more than one in a
-//! millisecond runs ahead, and the clock with it: by [`LEAD_MAX`] and no further. Beyond that its
-//! messages share a millisecond, and the counter in their ids orders them.
+//! Messages of a conversation have increasing times. A conversation with more than one message in a millisecond
+//! therefore runs ahead, and the clock with it, by at most [`LEAD_MAX`]. Beyond that its messages share a
+//! millisecond, and the counter in their ids orders them.
 //!
-//! A wall clock may be wrong by years, and a deletion is for ever. So nothing is deleted for its age by the
-//! wall clock alone: the *proven* time has to say so too, which follows the wall clock at twice the speed of
-//! the time that the service has really run.
+//! A wall clock may be wrong by years, and a deletion is for ever. Nothing is therefore deleted by the wall
+//! clock alone: the *proven* time has to agree, which follows the wall clock at twice the speed of the time
+//! that the service has really run.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! The cost of a client's commands, counted and not timed, so that the same commands cost the same on every
-//! machine and in every test. A unit is about a microsecond of a small server.
+//! The cost of a client's commands, counted and not timed, so the same commands cost the same on every machine
+//! and in every test. A unit is about a microsecond of a small server.
 
 use crate::storage::Work;
 

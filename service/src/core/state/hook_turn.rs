@@ -1,4 +1,4 @@
-//! The questions to an app's hooks that belong to the command at hand.
+//! The questions to an app's hooks that belong to the present command.
 
 use crate::core::exchange::hook_call::{HookAnswer, HookCall};
 use crate::core::exchange::push::PushOrder;

@@ -1,4 +1,4 @@
-//! How much each client, and each app, has asked for in the current minute.
+//! The operations of each client, and of each app, in the current minute.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

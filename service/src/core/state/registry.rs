@@ -1,5 +1,5 @@
-//! The clients that are connected and signed in, right now. The registry lives in memory: after a restart every
-//! client signs in again.
+//! The clients that are connected and signed in now. The registry is in memory: after a restart every client
+//! signs in again.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;

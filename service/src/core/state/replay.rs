@@ -1,5 +1,4 @@
-//! Notifications that can be read again over HTTP: a command, flattened (the protocol, section
-//! 10.3).
+//! Notifications that can be read again over HTTP: flattened commands (the protocol, section 10.3).
 
 use sampan::model::Timestamp;
 use sampan::wire::Command;

@@ -1,4 +1,4 @@
-//! How far upkeep came: the pass over messages past their retention, the sweep of notifications.
+//! The progress of upkeep: the pass over messages past their retention, the sweep of notifications.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! Signatures that were accepted: none is accepted twice.
 //!
-//! A signature is remembered until it is too old to be accepted. When there are more signatures than memory is
-//! meant for, the signature that ends first is forgotten, and from then on every signature that ends no later
-//! is refused as too old. So memory is bounded, and still nothing is accepted twice.
+//! A signature is remembered until it is too old to be accepted. When there are too many, the signature that
+//! ends first is forgotten, and from then on every signature that ends no later is refused as too old. Memory
+//! is therefore bounded, and still no signature is accepted twice.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Which clients signed in today: a figure for the operator, counted since the service started.
+//! The clients that signed in today: a figure for the operator, counted since the service started.
 
 use std::collections::{BTreeMap, BTreeSet};
 

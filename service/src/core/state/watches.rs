@@ -1,4 +1,4 @@
-//! The clients that each session watches come and go; first generation API (the protocol, section 4.11).
+//! The clients that each session watches; first generation API (the protocol, section 4.11).
 
 use std::collections::{BTreeMap, BTreeSet};
 

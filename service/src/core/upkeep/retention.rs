@@ -1,8 +1,7 @@
-//! Forgetting messages that are older than their app wants them kept.
+//! The deletion of messages that are older than their app's retention.
 //!
-//! A pass goes through all conversations of the apps that limit retention, in small steps, so that
-//! nobody waits long for the core; then there is rest until the next pass. Without such an app
-//! nothing is ever looked at, and nobody is woken.
+//! A pass goes through all conversations of the apps that limit retention, in small steps, so no client waits
+//! long for the core; then there is a rest until the next pass. Without such an app there is no pass.
 
 use std::time::Duration;
 

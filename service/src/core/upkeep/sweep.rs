@@ -1,7 +1,7 @@
-//! Forgetting ended tokens, ended temporary conversations, and notifications that nobody will read.
+//! The deletion of ended tokens, ended temporary conversations, and notifications that no client will read.
 //!
-//! A little at a time, so that no sweep holds up those who are online; and again at once while there is more,
-//! so that forgetting keeps up with the clients that make more.
+//! A sweep does a little at a time, so it does not delay online clients. The next sweep follows at once while
+//! there is more, so the deletion keeps up with the clients that make more.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The suite that each fan-out has to pass: order, nothing twice, no hole, and nobody who waits for another. A
-//! fan-out joins by a [`Backend`].
+//! The suite that each fan-out has to pass: order, nothing twice, no hole, and no receiver that waits for
+//! another. A fan-out joins by a [`Backend`].
 
 use super::*;
 use crate::core::Gap;

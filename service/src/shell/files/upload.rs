@@ -1,4 +1,4 @@
-//! Uploading the bytes of a file, and naming one whose bytes are elsewhere.
+//! The upload of a file's bytes, and the registration of a file whose bytes are elsewhere.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Tokens by which the service proves its identity to a vendor: JSON that is signed (JWT), with ring.
+//! Tokens by which the service proves its identity to a vendor: signed JSON (JWT), with ring.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -1,4 +1,4 @@
-//! A connection to a vendor: HTTP/2 over TLS, kept while it stands, made anew when it broke.
+//! A connection to a vendor: HTTP/2 over TLS, kept while it works, and made anew after it broke.
 
 use std::path::Path;
 use std::sync::Arc;

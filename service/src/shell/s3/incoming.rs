@@ -1,4 +1,4 @@
-//! Bytes on their way in: one request for a small file, parts for a large one.
+//! The upload of bytes: one request for a small file, parts for a large one.
 
 use std::sync::Arc;
 

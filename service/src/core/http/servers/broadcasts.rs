@@ -1,5 +1,5 @@
-//! Messages to all clients of an app: those who are online get them at once, the others when they sign in
-//! while the message is good.
+//! Messages to all clients of an app: online clients get them at once, others at their sign-in while the
+//! message is valid.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Questions of an app's own servers about clients: which are online, how much is unread, how many there are.
+//! Questions of an app's own servers about clients: the online ones, their unread messages, their number.
 
 use sampan::model::{AppId, ConversationId, Now};
 use serde_json::{Value, json};

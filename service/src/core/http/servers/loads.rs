@@ -1,4 +1,4 @@
-//! History of another service, loaded while this one runs.
+//! History of another service, loaded while this service runs.
 
 use sampan::model::AppId;
 use serde::Deserialize;

@@ -1,5 +1,5 @@
 //! Operations of an app's own servers on conversations, members, messages and clients (the protocol, section
-//! 10.4). The caller has shown the key that the table of operations wants.
+//! 10.4). The caller has already shown the key that the table of operations demands.
 
 mod broadcasts;
 mod clients;

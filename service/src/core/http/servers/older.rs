@@ -1,6 +1,6 @@
-//! The older REST interface of an app's own servers, which the storage SDK speaks too: messages whose request names
-//! the conversation in its body, and the class `_Conversation`. Each request becomes requests of the newer interface,
-//! for the kind of conversation that is found.
+//! The older REST interface of an app's own servers, which the storage SDK uses too: requests for messages name
+//! the conversation in their body, and there is the class `_Conversation`. Each request becomes requests of the
+//! newer interface, for the kind of the conversation.
 
 use sampan::model::{AppId, Now};
 use sampan::wire::ServiceCode;

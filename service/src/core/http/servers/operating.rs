@@ -1,5 +1,5 @@
-//! Operations of an app's operator on sessions and clients: the list of sessions, barring a client from the
-//! app, and the end of everything that a client left.
+//! Operations of an app's operator on sessions and clients: the list of sessions, the barring of a client from
+//! the app, and the erasing of a client's data.
 
 use sampan::model::{AppId, ClientId, ConversationId, MessageId, Now, Timestamp};
 use serde_json::{Value, json};
