@@ -490,7 +490,9 @@ impl Client {
         self.pump_typing(turn)?;
         self.pump_watches(turn);
         self.pump_directory(turn)?;
-        self.pump_catch_up(turn)
+        self.pump_catch_up(turn)?;
+        self.note_what_was_told(turn);
+        Ok(())
     }
 
     /// When the machine may have something to do by itself. Due work was done just now, as far as it could be.

@@ -402,6 +402,35 @@ fn many_conversations_are_all_listed_and_caught_up_with() {
 }
 
 #[test]
+fn conversations_that_a_full_notification_left_out_are_counted_however_often_the_catch_up_breaks_off()
+ {
+    for broken_after in [1, 5, 20, 60, 200, 500] {
+        let mut world = World::seeded(52);
+        let [ann] = world.devices(["ann"]);
+        let rooms: Vec<ConversationId> = (0..80).map(|_| world.found(&["ann", "ben"])).collect();
+        world.settle();
+        world.partition(ann);
+        for room in &rooms {
+            for text in ["one", "two", "three"] {
+                world.post(room, "ben", text);
+            }
+            world.pass(Duration::from_secs(1));
+        }
+        for _ in 0..3 {
+            world.repair(ann);
+            open_again(&mut world, ann);
+            world.pass(Duration::from_millis(broken_after));
+            world.partition(ann);
+        }
+        world.repair(ann);
+        world.settle();
+        for room in &rooms {
+            assert_eq!(world.unread(ann, room), (3, false), "after {broken_after}");
+        }
+    }
+}
+
+#[test]
 fn a_message_that_is_delivered_again_does_not_undo_its_edit() {
     let (mut world, ann, room) = ann_with_a_room(49, Limits::default());
     world.post(&room, "ben", "helo");

@@ -327,9 +327,9 @@ impl Client {
         let opened_at = self.directory.opened_at;
         turn.overlay.update_session(|row| {
             row.missed_until = row.missed_until.max(opened_at);
-            // The unread counts that the service tells at sign-in come before the list.
-            row.last_unread_notif_at = row.last_unread_notif_at.max(opened_at);
         });
+        // The unread counts that the service tells at sign-in come before the list.
+        self.told.hear(opened_at);
         let unfinished = turn.overlay.snapshot().conversations_with_work(WORK_MAX)?;
         for number in unfinished {
             let Some(row) = turn.overlay.snapshot().conversation(number)? else {

@@ -15,7 +15,7 @@ use crate::store::{
     ConversationNumber, ConversationRow, Entry, HistoryEnd, HistoryStart, Intent, OthersCount,
     StoreError, UnreadTold,
 };
-use crate::sync::client::{Client, Turn};
+use crate::sync::client::{CatchUpProgress, Client, Turn};
 use crate::wire::generated::{UnreadCommand, UnreadTuple};
 
 /// So many conversations the service names in one notification, newest first, and no more: a
@@ -47,11 +47,18 @@ pub(in crate::sync::client) struct Told {
     conversations: BTreeSet<ConversationNumber>,
     /// True if a notification was full, so that it may have left conversations out.
     cut_short: bool,
+    /// Until when the service has told counts, as far as the store does not note it yet.
+    heard_until: Option<Timestamp>,
 }
 
 impl Told {
     pub(in crate::sync::client) fn forget_connection(&mut self) {
         *self = Self::default();
+    }
+
+    /// The service has told the counts that changed until this time.
+    pub(in crate::sync::client) fn hear(&mut self, until: Option<Timestamp>) {
+        self.heard_until = self.heard_until.max(until);
     }
 
     /// True if the service may have left a conversation out that has unread messages.
@@ -170,10 +177,22 @@ impl Client {
         for tuple in body.convs {
             self.apply_tuple(turn, tuple, told_at)?;
         }
-        turn.overlay.update_session(|row| {
-            row.last_unread_notif_at = row.last_unread_notif_at.max(told_at);
-        });
+        self.told.hear(told_at);
         Ok(())
+    }
+
+    /// Notes until when the service has told counts: at the next sign-in it tells those that changed since. What a full
+    /// notification left out is counted here, from history. So the time is noted when that history is complete: a
+    /// client whose connection or process ends before is told the same counts again, and again that some are missing.
+    pub(in crate::sync::client) fn note_what_was_told(&mut self, turn: &mut Turn<'_, '_>) {
+        if self.told.cut_short && self.progress() != CatchUpProgress::Current {
+            return;
+        }
+        if let Some(until) = self.told.heard_until.take() {
+            turn.overlay.update_session(|row| {
+                row.last_unread_notif_at = row.last_unread_notif_at.max(Some(until));
+            });
+        }
     }
 
     fn apply_tuple(
