@@ -1,8 +1,8 @@
 //! The storage on disk: one redb file, one table, one durable transaction a batch.
 //!
 //! Each row has a checksum of ours (`seal.rs`), which every read checks. After an opening a thread reads all
-//! rows once, so damage in unused rows is found too. Rows of an earlier build have no checksum; they are read
-//! as they are.
+//! rows once, so damage in unused rows is found too. Rows of an earlier build have no checksum; they stay
+//! readable and writable.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
