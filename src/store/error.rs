@@ -83,7 +83,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Makes an [`StoreError::Io`] of what the operating system said.
+    /// Makes an [`StoreError::Io`] from an error of the operating system.
     pub(crate) fn io(during: &'static str, error: &io::Error) -> Self {
         Self::Io {
             during,

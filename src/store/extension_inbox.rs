@@ -52,8 +52,7 @@ const DAMAGED_MAX: usize = 100;
 /// The end of a file's name until the file is whole.
 const UNFINISHED: &str = ".new";
 
-/// For how long an unfinished file may still be one that is being written, in milliseconds: a day,
-/// for clocks jump.
+/// The time for which an unfinished file may still be in progress, in milliseconds: a day, because clocks jump.
 const UNFINISHED_FOR_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// The content of a file whose work is committed and that could not be removed.
@@ -67,7 +66,7 @@ const KEY: &[u8] = b"intent";
 pub struct Dropped {
     /// The conversation it belongs to, by either of its ids.
     pub conversation: ConversationId,
-    /// Its idempotency token, made by whoever drops it; of a send, the message's local id too.
+    /// The idempotency token, made by the extension; for a send, also the message's local id.
     pub token: LocalId,
     /// When it was dropped, by this device's clock.
     pub dropped_at: Timestamp,
@@ -84,7 +83,7 @@ struct DroppedRecord<'a> {
     intent: IntentRecord<'a>,
 }
 
-/// A folder for what other processes leave for one client.
+/// A folder with the work that other processes leave for one client.
 #[derive(Clone, Debug)]
 pub struct Inbox {
     folder: PathBuf,
@@ -95,7 +94,7 @@ pub struct Inbox {
 /// The content of an inbox.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct InboxContent {
-    /// The whole files, oldest first: their name and what they hold.
+    /// The whole files, oldest first: their names and their contents.
     pub dropped: Vec<(String, Dropped)>,
     /// The number of files that could not be read; they were set aside.
     pub damaged: u64,
@@ -130,14 +129,14 @@ impl Inbox {
         self.key = Some(key);
     }
 
-    /// Leaves work for the engine; durable on return. Opens no store and holds no lock: this is
-    /// what an extension calls.
+    /// Leaves work for the engine; durable on return. The call opens no store and holds no lock, so an
+    /// extension may make it.
     ///
     /// # Errors
     ///
     /// [`StoreError::InvalidArgument`] for an intent other than a send or a read mark;
-    /// [`StoreError::TooLarge`]; [`StoreError::InboxFull`] when the engine has not fetched anything
-    /// for long; [`StoreError::Io`] when it cannot be written.
+    /// [`StoreError::TooLarge`]; [`StoreError::InboxFull`] when the engine has not imported for long;
+    /// [`StoreError::Io`] when the file cannot be written.
     pub fn drop_intent(&self, dropped: &Dropped) -> Result<(), StoreError> {
         if !is_for_inboxes(&dropped.intent) {
             return Err(StoreError::InvalidArgument {
@@ -175,8 +174,8 @@ impl Inbox {
         disk.replace(&name, &bytes).map_err(failed)
     }
 
-    /// Reads what lies in the folder, oldest first, at most `limit` files but those named in
-    /// `except`. Files that cannot be read are set aside. No folder is an empty inbox.
+    /// Reads the files in the folder, oldest first, at most `limit` files, without those named in `except`.
+    /// Unreadable files are set aside. A missing folder is an empty inbox.
     ///
     /// # Errors
     ///
@@ -212,7 +211,8 @@ impl Inbox {
                 InboxFile::Gone => {}
                 InboxFile::Damaged => {
                     content.damaged += 1;
-                    // Kept for whoever looks for it; where it can't be renamed it is met again.
+                    // The damaged file is kept for inspection. If it cannot be renamed, the next read meets it
+                    // again.
                     let _ = disk.rename(&name, &format!("{name}{DAMAGED}"));
                 }
             }
@@ -220,7 +220,7 @@ impl Inbox {
         Ok(content)
     }
 
-    /// Removes what nobody needs any more. A failure leaves it for the next time.
+    /// Removes old files of no use. After a failure the next call tries again.
     fn tidy(&self, disk: &RealDisk, names: &[String], now: Timestamp) {
         let damaged: Vec<_> = names.iter().filter(|it| it.ends_with(DAMAGED)).collect();
         let over = damaged.len().saturating_sub(DAMAGED_MAX);
@@ -236,13 +236,13 @@ impl Inbox {
         }
     }
 
-    /// Removes a file: its intent is committed. One that cannot be removed is marked as taken, for
-    /// its token is forgotten once the app has discarded what came of it.
+    /// Removes a file whose intent is committed. A file that cannot be removed is marked as taken, because its
+    /// token is forgotten once the app has discarded the resulting entry.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Io`] when that fails too; the file is then imported again, and known by its
-    /// token as long as the outbox or a message has it.
+    /// [`StoreError::Io`] when that fails too. The file is then imported again; the outbox or a message may
+    /// still have its token and recognise it.
     pub fn remove(&self, name: &str) -> Result<(), StoreError> {
         let disk = RealDisk::new(&self.folder);
         let removed = disk
@@ -318,7 +318,7 @@ pub(in crate::store) fn context(cipher: Option<&Cipher>) -> FrameContext<'_> {
     FrameContext { store: 0, cipher }
 }
 
-/// A name behind that of the newest file, whatever the clock says: names tell the order.
+/// A name after that of the newest file, for any clock: names give the order.
 fn name_of(dropped: &Dropped, newest: Option<&str>) -> String {
     let newest = newest.and_then(|name| name.get(..20)?.parse::<i64>().ok());
     let after = newest.map_or(0, |millis| millis.saturating_add(1));

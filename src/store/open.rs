@@ -32,22 +32,23 @@ use crate::store::writer::Writer;
 pub struct Opened {
     /// To read.
     pub store: Store,
-    /// To write; there is one.
+    /// The store's one writer.
     pub writer: Writer,
     /// The findings of the opening.
     pub report: OpenReport,
 }
 
 impl Store {
-    /// Opens the store of a folder, or makes one. Blocks; a first open after long use may take
-    /// some hundred milliseconds.
+    /// Opens the store of a folder, or makes one. Blocks; a first open after long use may take some hundred
+    /// milliseconds.
     ///
     /// # Errors
     ///
-    /// [`StoreError::InUse`] for a second opener, [`StoreError::TooNew`], [`StoreError::WrongKey`];
-    /// [`StoreError::Io`] when a file that is there can't be read now, as on a device that was not
-    /// unlocked yet: nothing was touched, and a later call finds everything. Everything else opens: damaged files are set aside and saved from, a folder that cannot be
-    /// written gives a store that can only be read. The report says what happened.
+    /// [`StoreError::InUse`] for a second opener, [`StoreError::TooNew`], [`StoreError::WrongKey`].
+    /// [`StoreError::Io`] when an existing file can't be read now, as on a device that was not unlocked yet:
+    /// nothing was changed, and a later call finds everything. In all other cases the store opens: damaged
+    /// files are set aside and salvaged, and a folder that cannot be written gives a store that can only be
+    /// read. The report has the findings.
     pub fn open(options: &StoreOptions) -> Result<Opened, StoreError> {
         let mut report = OpenReport::default();
         let disk = Arc::new(RealDisk::new(&options.folder));
@@ -218,11 +219,11 @@ impl StoreFolder {
         })
     }
 
-    /// Removes a store's folder with everything in it, while nobody has it open.
+    /// Removes a store's folder with everything in it, if no process has it open.
     ///
     /// # Errors
     ///
-    /// [`StoreError::InUse`]; [`StoreError::Io`] when something of it could not be removed.
+    /// [`StoreError::InUse`]; [`StoreError::Io`] when a part of it could not be removed.
     pub fn remove(folder: &Path) -> Result<(), StoreError> {
         let failed = |error| StoreError::io("removing a store", &error);
         let lock = match FolderLock::take(folder) {

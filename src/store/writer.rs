@@ -19,8 +19,8 @@ use crate::store::types::batch::Batch;
 use crate::store::types::batch::CommitClass;
 use crate::store::write::commit::{Commit, Committer};
 
-/// The one writer of a store. It is not `Clone`, and dropping it does not close the store: the
-/// files are let go when the last [`Store`] is gone too.
+/// The one writer of a store. It is not `Clone`. Dropping it does not close the store: the files are closed
+/// when the last [`Store`] is dropped too.
 #[derive(Debug)]
 pub struct Writer {
     /// The knowledge of the store's size, and the work on it.
@@ -49,17 +49,17 @@ impl Writer {
         }
     }
 
-    /// Commits a batch: all of it or nothing. Of class [`CommitClass::Intent`] it is durable when
-    /// the call returns. The changes are what observers are to be told.
+    /// Commits a batch: all of it or nothing. A batch of class [`CommitClass::Intent`] is durable when the call
+    /// returns. The answer is the changes for observers.
     ///
     /// # Errors
     ///
-    /// [`StoreError::ReadOnly`] after an earlier failure, until [`Writer::probe`] succeeds;
-    /// [`StoreError::Io`] when the disk refuses: nothing was stored, readers see nothing of it, and the
-    /// store is read-only from then on (only if the power is cut before the disk works again, an intent whose call
-    /// failed may turn up after all); [`StoreError::Damaged`] when the tree is found damaged: then too;
-    /// [`StoreError::TooLarge`]; [`StoreError::InvalidArgument`] for a batch that was made against
-    /// another commit than the last.
+    /// [`StoreError::ReadOnly`] after an earlier failure, until [`Writer::probe`] succeeds. [`StoreError::Io`]
+    /// when the disk refuses: nothing was stored, readers see nothing of the batch, and the store is read-only
+    /// from then on. (If the power is cut before the disk works again, a failed intent may still turn up.)
+    /// [`StoreError::Damaged`] when the tree is found damaged: the store is read-only then too.
+    /// [`StoreError::TooLarge`]; [`StoreError::InvalidArgument`] for a batch that was made against another
+    /// commit than the last.
     pub fn commit(&mut self, batch: Batch, class: CommitClass) -> Result<Commit, StoreError> {
         self.committer.commit(batch, class)
     }
@@ -171,7 +171,7 @@ impl Writer {
         self.committer.shared.set_budget(bytes);
     }
 
-    /// Has the store compacted by the next calls of [`Writer::tend`], whatever its size.
+    /// Makes the next calls of [`Writer::tend`] compact the store, at any size.
     pub fn want_compaction(&mut self) {
         self.maintenance.want_compaction();
     }

@@ -127,7 +127,7 @@ pub enum Fault {
         /// The number of the first operation that fails.
         operation: u64,
     },
-    /// The access of this number fails once, whatever it is: reading, looking and opening too.
+    /// The access of this number fails once; reads, lookups and opens count too.
     AnyOnce {
         /// The number of the access.
         access: u64,

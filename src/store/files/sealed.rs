@@ -93,7 +93,7 @@ impl fmt::Debug for FileWriter {
 }
 
 impl FileWriter {
-    /// Begins a file; one that is there is replaced.
+    /// Begins a file, and replaces an existing one.
     ///
     /// # Errors
     ///
@@ -119,12 +119,12 @@ impl FileWriter {
         })
     }
 
-    /// Goes on with a file that was not ended. Bytes that were not written as a whole chunk are lost: `bytes`
-    /// tells how many are there.
+    /// Continues an unfinished file. Bytes that do not fill a chunk are lost; `bytes` is the number of the
+    /// remaining ones.
     ///
     /// # Errors
     ///
-    /// Those of the operating system; `InvalidData` for a file that is none of ours.
+    /// Those of the operating system; `InvalidData` for a file of another format.
     pub fn append(path: &Path, key: Option<&FileKey>) -> io::Result<Self> {
         let mut file = File::options().read(true).write(true).open(path)?;
         let bytes = Self::bytes_of_part(path, key)?;

@@ -99,7 +99,7 @@ impl Spool {
             Ok(bytes)
         });
         if named.is_err() {
-            // A sweep removes what could not be removed now.
+            // A sweep removes files that could not be removed now.
             let _ = fs::remove_file(&unfinished);
         }
         named
@@ -126,11 +126,11 @@ impl Spool {
         }
     }
 
-    /// Removes every file but these and those that are being added.
+    /// Removes every file except these and those that are being added.
     ///
     /// # Errors
     ///
-    /// Those of the operating system; what can be removed is.
+    /// Those of the operating system; all other files are removed nevertheless.
     pub fn sweep(&self, keep: &BTreeSet<String>) -> io::Result<()> {
         let entries = match fs::read_dir(&self.folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

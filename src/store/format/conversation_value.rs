@@ -99,8 +99,8 @@ pub(crate) struct Tail {
     behind: Behind,
 }
 
-/// The knowledge of the key range behind a tail. There should be nothing; damage that puts a value back to an
-/// older one may say otherwise, but happens while the store is not open.
+/// The known content of the key range behind a tail. It should be empty. Damage that puts a value back to an
+/// older one may have filled it, but only while the store is not open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Behind {
     Unknown,
@@ -116,7 +116,7 @@ pub(crate) enum Lies {
 }
 
 impl fmt::Debug for Tail {
-    /// Names the place only: what people write never reaches logs.
+    /// Names the place only: texts of people never reach logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Tail({:?})", self.key)
     }

@@ -62,9 +62,9 @@ pub(crate) struct OpenedFrame {
 pub(crate) enum BadFrame {
     /// The bytes are no frame, or not the ones that were written.
     Damaged,
-    /// It is whole, and another store's.
+    /// The frame is whole and belongs to another store.
     Foreign,
-    /// It is whole, and encrypted under another key, or a key is needed.
+    /// The frame is whole and encrypted under another key, or no key was given.
     Locked,
 }
 
@@ -119,7 +119,7 @@ pub(crate) struct WholeFrame<'a> {
 }
 
 impl<'a> WholeFrame<'a> {
-    /// The frame at the start of `bytes`, of whatever store; there may be more behind it.
+    /// The frame at the start of `bytes`, of any store; more bytes may follow.
     pub(crate) fn first(bytes: &'a [u8]) -> Result<Self, BadFrame> {
         let (header, rest) = bytes.split_at_checked(HEADER).ok_or(BadFrame::Damaged)?;
         let (fields, crc) = header.split_at_checked(CRC_AT).ok_or(BadFrame::Damaged)?;
@@ -176,7 +176,7 @@ impl<'a> WholeFrame<'a> {
     }
 }
 
-/// Opens the frame at the start of `bytes`; gives its length too, for there may be more behind it.
+/// Opens the frame at the start of `bytes`, and answers its length too, because more bytes may follow.
 pub(crate) fn open_first(
     bytes: &[u8],
     context: FrameContext<'_>,
@@ -221,8 +221,7 @@ pub(crate) fn payload<'a>(
     }
 }
 
-/// The store's number in the whole frame at the start of `bytes`, of whatever store; none for a frame that
-/// belongs to no store.
+/// The store's number in the whole frame at the start of `bytes`; none for a frame that belongs to no store.
 pub(crate) fn store_of(bytes: &[u8]) -> Option<u64> {
     let whole = WholeFrame::first(bytes).ok();
     whole.map(|whole| whole.store).filter(|store| *store != 0)

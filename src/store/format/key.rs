@@ -170,8 +170,8 @@ pub(crate) fn in_section(section: Form, key: &[u8]) -> Vec<u8> {
     key
 }
 
-/// Conversation and bound of a pack's key: hot packs lie behind the sealed ones, so that these
-/// have one order over both.
+/// The conversation and bound of a pack's key, without the tag, so hot packs come after the sealed ones in one
+/// order.
 pub(crate) fn range_of(key: &[u8]) -> &[u8] {
     key.get(1..).unwrap_or_default()
 }

@@ -41,7 +41,7 @@ pub(crate) fn encode_compact<T: Serialize>(record: &T) -> Result<Vec<u8>, StoreE
     Ok(bytes)
 }
 
-/// Encodes a frequent record behind what is there already.
+/// Encodes a frequent record at the end of `bytes`.
 pub(crate) fn encode_onto<T: Serialize>(record: &T, bytes: &mut Vec<u8>) -> Result<(), StoreError> {
     rmp_serde::encode::write(bytes, record)
         .map_err(|_| StoreError::damaged("a record cannot be encoded"))

@@ -13,7 +13,7 @@ pub(crate) fn put_number(to: &mut Vec<u8>, mut number: u64) {
     to.push(number as u8);
 }
 
-/// Reads what [`put_number`] wrote.
+/// Reads a number that [`put_number`] wrote.
 pub(crate) fn take_number(from: &mut impl Buf) -> Result<u64, BadRecord> {
     let mut number = 0_u64;
     for shift in (0..64).step_by(7) {
@@ -30,7 +30,7 @@ pub(crate) fn take_length(from: &mut impl Buf) -> Result<usize, BadRecord> {
     usize::try_from(take_number(from)?).map_err(|_| BadRecord)
 }
 
-/// Small for differences that are small, whatever their sign.
+/// A number that is small for small differences of either sign.
 pub(crate) const fn zigzag(number: i64) -> u64 {
     ((number << 1) ^ (number >> 63)) as u64
 }

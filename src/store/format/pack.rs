@@ -51,7 +51,7 @@ pub(crate) struct Slot {
 }
 
 impl std::fmt::Debug for Slot {
-    /// Names the place only: what people write never reaches logs.
+    /// Names the place only: texts of people never reach logs.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Slot({:?})", self.position)
     }

@@ -51,8 +51,8 @@ impl Shaped {
     }
 }
 
-/// Puts the messages of a range into packs of its section; those from the `kept`th on come behind
-/// everything, and are hot whatever the section.
+/// Puts the messages of a range into packs of its section. The messages from the `kept`th on come after all
+/// others, and become hot in any section.
 pub(crate) fn shape(
     mut slots: Vec<Slot>,
     kept: usize,
@@ -143,9 +143,9 @@ pub(crate) type Linked = (Slot, Option<u32>);
 /// The key and the payload of a pack.
 pub(crate) type Laid = (Vec<u8>, Vec<u8>);
 
-/// Puts messages that come in order, behind those up to `before`, into sealed packs; gives each
-/// key and payload. Where a link does not lead to the message before, a pack begins, and the link
-/// stays: messages are missing there.
+/// Puts messages that come in order, after those up to `before`, into sealed packs; answers each key and
+/// payload. Where a link does not lead to the message before, a pack begins, and the link stays, because
+/// messages are missing there.
 pub(crate) fn lay(
     number: ConversationNumber,
     before: Option<&Position>,

@@ -181,7 +181,7 @@ pub(crate) struct ConversationRecord<'a> {
     #[serde(borrow)]
     draft: Option<DraftRecord<'a>>,
     expires_at_ms: Option<i64>,
-    // The last one, for it is left out where there is none, and fields are told apart by their places.
+    // The last field, because it is left out when empty, and fields are identified by their places.
     /// The fields that few conversations have; every other one is spared the byte.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     rare: Option<RareRecord<'a>>,
@@ -294,7 +294,7 @@ enum StateRecord {
     Left,
 }
 
-/// Why something failed for good.
+/// The reason of a failure for good.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum FailureRecord {
     Refused {

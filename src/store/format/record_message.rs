@@ -80,7 +80,7 @@ pub(crate) struct ContentRecord<'a> {
 }
 
 impl std::fmt::Debug for ContentRecord<'_> {
-    /// Names the kind only: what people write never reaches logs.
+    /// Names the kind only: texts of people never reach logs.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "ContentRecord(kind {})", self.kind)
     }

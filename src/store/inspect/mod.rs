@@ -122,7 +122,7 @@ fn size(path: &Path) -> u64 {
 }
 
 impl Inspection {
-    /// Reads the identity; gives what its frames are opened with.
+    /// Reads the identity; answers the codec for the frames.
     fn identify(&mut self, disk: &RealDisk, folder: &Path, key: Option<&StoreKey>) -> Codec {
         let identity = Identity::read(disk).ok().flatten();
         let store = identity.as_ref().map(|identity| identity.store);
@@ -195,7 +195,7 @@ impl Inspection {
         }
     }
 
-    /// Says what is wrong.
+    /// Judges the findings, and reports the faults.
     fn judge(&mut self) {
         let mut wrong = |sentence: String| self.problems.push(sentence);
         match self.identity.whole_copies {

@@ -34,8 +34,8 @@ const CACHE_BYTES: u64 = 16 * 1024 * 1024;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct TreeFound {
-    /// Why it does not open. Then the counts below are of what a raw scan finds whole: of each key
-    /// the newest, removed ones included.
+    /// The reason why the tree does not open. Then the counts below are of the whole frames of a raw scan: of
+    /// each key the newest, removed ones included.
     pub refusal: Option<String>,
     /// The last commit.
     pub seq: Option<u64>,
@@ -139,7 +139,7 @@ fn scan(
     found.broken += unreadable;
 }
 
-/// Opens a copy of the tree and counts what is in it.
+/// Opens a copy of the tree and counts its records.
 fn count(folder: &Path, codec: &Codec, tally: &mut Tally) -> Result<(), StoreError> {
     if !folder.is_dir() {
         return Err(StoreError::damaged("the tree's folder is missing"));
@@ -314,7 +314,7 @@ impl Tally {
         }
     }
 
-    /// The counts, with what the files said.
+    /// The counts, with the findings in the files.
     fn finish(self, files: TreeFound) -> TreeFound {
         let mut largest: Vec<_> = self.conversations.into_values().collect();
         largest.sort_by_key(|one| (std::cmp::Reverse(one.bytes), one.number));

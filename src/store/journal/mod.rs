@@ -143,7 +143,7 @@ impl Journal {
         }
     }
 
-    /// Makes room for a record larger than what a file is made for at first.
+    /// Makes room for a record that is larger than the first size of a file.
     pub(crate) fn reserve_for(&mut self, batch: &KvBatch) -> Result<(), StoreError> {
         if self.has_room_for(batch) {
             return Ok(());
@@ -211,8 +211,8 @@ impl Journal {
         }
     }
 
-    /// Appends what a commit that is in the tree already changed of the outbox. A failure makes
-    /// the journal restart before the next intent.
+    /// Appends the outbox changes of a commit that is already in the tree. After a failure the journal restarts
+    /// before the next intent.
     pub(crate) fn append_outbox(&mut self, codec: &Codec, batch: &KvBatch, seq: u64) {
         let changes = batch.changes.iter().filter(|(key, _)| keeps(key));
         let changes = changes

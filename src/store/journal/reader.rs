@@ -81,7 +81,7 @@ pub(crate) struct JournalContent {
     pub(crate) records: Vec<JournalRecord>,
     /// Records whose start was found and whose rest is damaged; a torn tail is one too.
     pub(crate) broken: usize,
-    /// The files that hold something, and nothing that tells what is unsettled.
+    /// The files with content but without a record of the unsettled entries.
     pub(crate) unread: Vec<&'static str>,
 }
 
@@ -113,7 +113,7 @@ impl JournalContent {
         self.is_lost() || !self.unread.is_empty()
     }
 
-    /// True if no file has a start record: nothing tells what was unsettled at any time.
+    /// True if no file has a start record, so the unsettled entries are unknown.
     pub(crate) fn is_lost(&self) -> bool {
         !self
             .records

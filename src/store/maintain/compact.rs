@@ -54,7 +54,7 @@ pub(crate) enum CompactionStep {
 pub(crate) enum Swapped {
     /// The copy is the tree.
     Done,
-    /// The tree is what it was, for this reason.
+    /// The tree is unchanged, for this reason.
     Undone(StoreError),
 }
 
@@ -80,12 +80,12 @@ impl Compaction {
         Arc::clone(&self.copied) as Arc<dyn Kv>
     }
 
-    /// Does a little: some milliseconds, and once some ten, when the copy is opened anew.
+    /// Does a part of the work: some milliseconds, and once some ten, when the copy is opened anew.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Damaged`] when the tree is; [`StoreError::Io`] for whatever is wrong with the
-    /// copy: then [`Compaction::abandon`] it.
+    /// [`StoreError::Damaged`] when the tree is damaged. [`StoreError::Io`] for any fault of the copy: then
+    /// [`Compaction::abandon`] it.
     pub(crate) fn step(&mut self, location: &Location) -> Result<CompactionStep, StoreError> {
         match &self.phase {
             Phase::Copying => match self.copied.copy_some()? {

@@ -62,7 +62,7 @@ pub(crate) enum Eviction {
     Nothing,
 }
 
-/// One walk over all conversations, and what it found.
+/// One walk over all conversations, with its findings.
 #[derive(Debug, Default)]
 struct Pass {
     /// The conversation that the walk looks at next; none when it has seen all.

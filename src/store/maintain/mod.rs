@@ -87,7 +87,7 @@ impl MaintenanceState {
         }
     }
 
-    /// Has the store compacted by the next steps, whatever its size.
+    /// Makes the next steps compact the store, at any size.
     pub(crate) const fn want_compaction(&mut self) {
         self.wanted = true;
     }
@@ -242,14 +242,14 @@ impl Maintenance<'_> {
         match self.state.evictor.step(&store, in_view)? {
             Eviction::Looking => {}
             Eviction::Evicted { batch, bytes } => {
-                // Observers are told nothing: what they were shown stays right.
+                // Observers get no event: the visible messages stay right.
                 self.committer.commit(*batch, CommitClass::Cache)?;
                 if let Some(census) = &mut self.state.census {
                     census.live = census.live.saturating_sub(bytes);
                 }
             }
             Eviction::Nothing => {
-                // The remaining messages have to stay. A compaction gives back what can be.
+                // The remaining messages must stay, so only a compaction can give space back.
                 let shrinks = self.state.census.is_some_and(|it| it.would_shrink(file));
                 if shrinks {
                     return self.begin_compacting();

@@ -42,8 +42,8 @@ const SEALED_AT_ONCE: usize = 12;
 /// How many conversations a step looks at: a few milliseconds.
 const LOOKS_AT_ONCE: usize = 96;
 
-/// True if it is time, when so many messages have come to the store, and had come the last time. They are
-/// fewer when the counters of a damaged store were lost.
+/// True if enough messages have arrived since the last time. `arrived` is smaller than `last` when a damaged
+/// store lost its counters.
 pub(crate) const fn is_due(arrived: u64, last: u64) -> bool {
     arrived < last || arrived.saturating_sub(last) >= EVERY
 }

@@ -17,10 +17,9 @@ use crate::store::tree::Direction;
 pub struct StorageUsage {
     /// The bytes of all its files.
     pub file_bytes: u64,
-    /// The bytes of what it holds: less than the files, which give space back when they are
-    /// compacted.
+    /// The bytes of the content: less than the files, which give space back when they are compacted.
     pub live_bytes: u64,
-    /// Of the files, those that were damaged and set aside; the budget does not count them.
+    /// The bytes of damaged files that were set aside, which the budget does not count.
     pub set_aside_bytes: u64,
     /// The budget that the store keeps to; none without one.
     pub budget_bytes: Option<u64>,
@@ -144,14 +143,14 @@ const SPREAD: u64 = 1_080;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Need {
     Nothing,
-    /// It is not known how much of it is alive.
+    /// The live bytes are unknown.
     Census,
     /// Old messages have to go, so many bytes.
     Evict {
         /// The bytes.
         bytes: u64,
     },
-    /// It would be much smaller.
+    /// A compaction would make the tree much smaller.
     Compact,
 }
 
@@ -186,7 +185,8 @@ impl Census {
         }
     }
 
-    /// Of a tree that was just counted, or just compacted: then it tells what compacting leaves.
+    /// The census of a tree that was just counted, or just compacted; a compacted tree shows the size that
+    /// compacting leaves.
     pub(crate) fn new(live: u64, file: u64, before: Option<Self>) -> Self {
         Self {
             live,
@@ -222,9 +222,9 @@ fn beside(live: u64) -> u64 {
     FLOOR.saturating_add(live.min(FREE_MAX))
 }
 
-/// Decides what is to be done about a tree that takes `file` bytes. A budget is kept with a quarter
-/// to spare, and without one a quarter has to come of it, so that the work is done now and then and not
-/// all the time: a compaction writes twice what is alive.
+/// Decides the work on a tree that takes `file` bytes. A budget is kept with a quarter to spare. Without a
+/// budget a compaction must give back a quarter. Both keep compactions rare, because a compaction writes twice
+/// the live bytes.
 pub(crate) fn need(file: u64, census: Option<Census>, budget: Option<u64>) -> Need {
     let over = budget.filter(|budget| file > *budget);
     if over.is_none() && file <= SMALL {

@@ -40,9 +40,9 @@ const NEAR: usize = 4;
 type Range<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 
 impl Snapshot<'_> {
-    /// Visits the packs of a conversation from `from`, a key of its own range, in the given
-    /// direction, until the visitor breaks off. The sealed ones are the oldest, the tail is the
-    /// newest: a pack that lies behind it belongs to a past that the row knows nothing of.
+    /// Visits the packs of a conversation from `from`, a key of its own range, in the given direction, until
+    /// the visitor breaks off. The sealed packs are the oldest, and the tail is the newest. A pack behind the
+    /// tail belongs to a past that the row does not know, and is skipped.
     pub(in crate::store) fn visit_packs(
         &self,
         number: ConversationNumber,
@@ -235,7 +235,7 @@ impl Snapshot<'_> {
         Ok(found)
     }
 
-    /// Takes what a pack has of a page.
+    /// Takes a pack's part of a page.
     fn take(
         &self,
         pack: &Pack,

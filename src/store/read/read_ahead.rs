@@ -54,7 +54,7 @@ impl Snapshot<'_> {
         }
     }
 
-    /// The run that knows the next packs: the one that is kept, or one that is read now.
+    /// The run with the next packs: the kept run, or one that is read now.
     fn run(
         &self,
         number: ConversationNumber,

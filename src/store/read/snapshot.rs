@@ -22,11 +22,11 @@ use crate::store::types::conversation::{ConversationRow, ListCursor, SessionRow,
 use crate::store::types::entry::Entry;
 use crate::store::types::position::ConversationNumber;
 
-/// Everything as one commit left it.
+/// The store at one commit.
 ///
-/// While a snapshot lives, the writer waits with applying its next commit: read what belongs
-/// together and let go. Take one at a time in a thread; a second one may wait for a writer that
-/// waits for the first.
+/// While a snapshot lives, the writer waits before it applies its next commit: read the data that belong
+/// together, then drop the snapshot. Take one snapshot at a time in a thread, because a second one may wait for
+/// a writer that waits for the first.
 pub struct Snapshot<'a> {
     pub(in crate::store) tables: RwLockReadGuard<'a, Tables>,
     pub(in crate::store) shared: &'a Shared,
@@ -122,7 +122,7 @@ impl Snapshot<'_> {
         Ok(row)
     }
 
-    /// A conversation's row as an app sees it: with what waits in the outbox for the service to do.
+    /// A conversation's row as an app sees it, with the changes that wait in the outbox.
     ///
     /// # Errors
     ///
@@ -416,7 +416,7 @@ impl Snapshot<'_> {
         self.intact(payload)
     }
 
-    /// Counts what is damaged.
+    /// The record, or none for a damaged one, which is counted.
     pub(in crate::store) fn intact<T>(&self, record: Result<T, BadRecord>) -> Option<T> {
         if record.is_err() {
             self.shared.count_damaged();

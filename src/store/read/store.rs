@@ -59,8 +59,8 @@ impl Store {
         self.shared.read().kv.size_bytes()
     }
 
-    /// The key of the files that belong to the store and lie beside it; none without encryption. Changing the
-    /// app's key does not change it.
+    /// The key of the files beside the store; none without encryption. A change of the app's key does not
+    /// change this key.
     ///
     /// # Errors
     ///

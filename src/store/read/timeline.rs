@@ -163,7 +163,7 @@ struct Weave<'a, 's> {
 }
 
 impl<'a, 's> Weave<'a, 's> {
-    /// Begins behind a neighbour that is no part of the page; none at the start of what is held.
+    /// Begins after a neighbour outside the page; none at the start of the stored history.
     fn new(
         snapshot: &'a Snapshot<'s>,
         (number, row): (ConversationNumber, &'a ConversationRow),

@@ -121,8 +121,8 @@ fn number(
     {
         return Ok(Some(newest.store));
     }
-    // The tree's word first: it holds more than a journal, and more would be lost with it. Of two
-    // journals' words the one that is an identity's.
+    // The tree's number has precedence: the tree holds more than a journal, and more would be lost with it. Of
+    // the numbers of two journals the one of an identity has precedence.
     let of_tree = store_of_folder(&folder.join(TREE_FOLDER))?;
     Ok(of_tree.or_else(|| {
         let is_known = |voice: &&u64| copies.iter().any(|(_, copy)| copy.store == **voice);

@@ -28,7 +28,7 @@ use crate::store::types::entry::Entry;
 /// Rows of the tree: key to value.
 pub(crate) type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// Puts what is counted over the whole store.
+/// Puts the counters of the whole store.
 pub(crate) fn put_counters(
     batch: &mut KvBatch,
     codec: &Codec,
@@ -52,7 +52,7 @@ pub(crate) fn put(
     Ok(())
 }
 
-/// Loads what readers need in memory.
+/// Loads the state in memory that readers need.
 pub(crate) fn load(kv: Arc<dyn Kv>, codec: &Codec) -> Result<Tables, StoreError> {
     let meta: Option<MetaRecord> = record(kv.as_ref(), codec, &key::meta())?;
     let fresh = MetaRecord {

@@ -14,11 +14,12 @@ pub struct StoreOptions {
     pub folder: PathBuf,
     /// The client whose store it is.
     pub owner: ClientId,
-    /// Memory for the tree's cache, in bytes; the process needs about twice as much, and six tenths
-    /// of it for what is kept decoded: `docs/store.md` has the bounds.
+    /// Memory for the tree's cache, in bytes. The process needs about twice as much, and six tenths of it for
+    /// decoded values: `docs/store.md` has the bounds.
     pub cache_bytes: u64,
-    /// The most bytes that the store should take on disk; none for no limit. [`Writer::tend`](crate::store::Writer::tend) keeps
-    /// to it as far as what must stay leaves it: see `docs/store.md`.
+    /// The most bytes that the store should take on disk; none for no limit.
+    /// [`Writer::tend`](crate::store::Writer::tend) keeps to it, except for the data that must stay: see
+    /// `docs/store.md`.
     pub disk_budget: Option<u64>,
     /// The key of an encrypted store; none for one that is not.
     pub key: Option<StoreKey>,

@@ -52,7 +52,7 @@ impl Unfinished {
             .map_err(|e| StoreError::io("setting damaged files aside", &e))
     }
 
-    /// Removes the note: what it named is saved from, durably.
+    /// Removes the note: the named trees are salvaged, durably.
     pub(crate) fn finish(disk: &dyn Disk) -> Result<(), StoreError> {
         disk.remove(UNFINISHED_FILE)
             .map_err(|e| StoreError::io("finishing a new tree", &e))
@@ -60,8 +60,8 @@ impl Unfinished {
 }
 
 impl Location {
-    /// Sets the tree aside and fills a new one with what a raw scan finds in the old one, and in
-    /// those that an earlier attempt left unfinished. The caller removes the note.
+    /// Sets the tree aside and fills a new one with the findings of a raw scan in the old tree, and in trees
+    /// that an earlier attempt left unfinished. The caller removes the note.
     pub(crate) fn rebuild(
         &self,
         codec: &Codec,

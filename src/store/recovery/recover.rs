@@ -59,16 +59,16 @@ pub(crate) enum Check {
 
 /// The condition of a tree.
 enum TreeCondition {
-    /// It is as it was closed: nothing has to be written.
+    /// The tree is as it was closed; nothing has to be written.
     AsClosed(Tables),
     /// Intents were replayed on it, or it has a newer schema now.
     BroughtForward(Tables),
-    /// It is damaged, or not what it was: a new one has to be made.
+    /// The tree is damaged or too old; a new one has to be made.
     Lost,
 }
 
 impl Location {
-    /// Opens everything, mends what can be mended, and starts the journal anew.
+    /// Opens everything, repairs damage, and starts the journal anew.
     pub(crate) fn open(
         &self,
         codec: &Codec,
@@ -149,8 +149,8 @@ impl Location {
         }
     }
 
-    /// Replays the journal on a tree that opened, and brings it to the schema of this version. The tree is
-    /// lost when it is not what it was: older than the journal says, or empty over files that are not.
+    /// Replays the journal on a tree that opened, and migrates the tree to the schema of this version. A tree
+    /// counts as lost when it is older than the journal says, or empty over files that are not.
     fn brought_forward(
         &self,
         mut tables: Tables,
@@ -164,7 +164,7 @@ impl Location {
         let is_emptied = blank && self.holds_records(codec)?;
         if is_emptied
             || replay(&mut tables, codec, journal, report)? == Replay::TreeIsOlder
-            // A damaged journal does not say how far the tree was; what the tree's files held does.
+            // A damaged journal does not tell the tree's last commit; the tree's files do.
             || (journal.is_damaged() && tail.newest_commit(codec) > tables.meta.seq)
         {
             report.rolled_back = true;
@@ -181,7 +181,7 @@ impl Location {
         })
     }
 
-    /// Makes a new tree of what is whole in the old one's files and in the journal.
+    /// Makes a new tree from the whole records in the old tree's files and in the journal.
     fn made_anew(
         &self,
         codec: &Codec,
@@ -217,18 +217,18 @@ impl Location {
         if let TreeLocation::Folder { folder, .. } = &self.tree {
             std::fs::create_dir_all(folder).map_err(failed)?;
         }
-        // As much as a journal takes, so that what follows does not fail half-way.
+        // Reserves the size of a journal, so the following steps do not fail half-way.
         self.disk
             .replace(PROBE_FILE, &vec![0; PROBE_BYTES])
             .map_err(failed)?;
         self.disk.remove(PROBE_FILE).map_err(failed)
     }
 
-    /// The tables that can be read without opening anything.
+    /// The tables that can be read without opening a file.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Io`] when a file can't be read now: what is in it must not look as if it were gone.
+    /// [`StoreError::Io`] when a file can't be read now, because its content must not look lost.
     pub(crate) fn readable(&self, codec: &Codec) -> Result<Tables, StoreError> {
         match self.peek(codec) {
             Err(StoreError::Damaged { .. }) => Ok(empty_tables()),
@@ -308,8 +308,8 @@ fn make_list(tables: &mut Tables, codec: &Codec) -> Result<(), StoreError> {
     tables.list.make_anew(kv, codec, &tables.outbox)
 }
 
-/// Makes the tree's outbox what the journal says is unsettled. A journal that is lost says nothing:
-/// then the rows that were found otherwise are kept, as failed, and the app decides.
+/// Makes the tree's outbox equal to the unsettled entries of the journal. With a lost journal, the rows that
+/// were found elsewhere are kept as failed, and the app decides.
 fn restore_outbox(
     tables: &mut Tables,
     codec: &Codec,
@@ -335,7 +335,7 @@ fn restore_outbox(
             continue;
         };
         if !knows {
-            // It may have been settled long ago: the app decides.
+            // The entry may have been settled long ago, so the app decides.
             record.state = EntryStateRecord::Failed(FailureRecord::Ambiguous);
         }
         find_conversation(tables, codec, &mut record, &mut batch)?;

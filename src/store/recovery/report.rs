@@ -12,15 +12,15 @@ use crate::store::recovery::scan::Scanned;
 pub struct OpenReport {
     /// True if the store was made just now.
     pub created: bool,
-    /// Damaged files that were set aside, and what was saved out of them.
+    /// Damaged files that were set aside, and the records saved from them.
     pub set_aside: Vec<SetAside>,
     /// True if the tree was older than the journal: commits that were durable are gone, as when a backup was
     /// put back. The lost content is asked for again.
     pub rolled_back: bool,
     /// Promises that the tree had not seen yet: the normal traces of a kill.
     pub intents_replayed: u64,
-    /// True if the journal was gone or unreadable: promises that it alone held are lost, and nobody can say
-    /// how many.
+    /// True if the journal was missing or unreadable: promises that only the journal held are lost, in unknown
+    /// number.
     pub journal_lost: bool,
     /// Unsent entries that only the journal had.
     pub entries_recovered: u64,
@@ -117,7 +117,7 @@ pub struct SetAside {
     pub conversations: u64,
     /// Messages that were saved.
     pub messages: u64,
-    /// Messages that were saved and dropped again, for nobody knows their conversation any more.
+    /// Saved messages that were dropped again, because their conversation is unknown.
     pub orphans: u64,
     /// Conversations of which messages are missing: their history has gaps now.
     pub torn_histories: u64,

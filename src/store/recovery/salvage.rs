@@ -147,7 +147,7 @@ impl<'a> Salvage<'a> {
         Ok(())
     }
 
-    /// Writes what waits, where the tree has nothing newer.
+    /// Writes the waiting records, where the tree has nothing newer.
     fn write(&mut self) -> Result<(), StoreError> {
         let mut batch = KvBatch::default();
         for (key, (rank, value)) in std::mem::take(&mut self.waiting) {
@@ -233,8 +233,8 @@ impl<'a> Salvage<'a> {
         Ok(rows)
     }
 
-    /// Puts the messages that were found into packs; gives what each conversation holds. Times of newest
-    /// messages are raised to those of the packs.
+    /// Puts the found messages into packs; answers the content of each conversation. Times of newest messages
+    /// are raised to those of the packs.
     fn unpack(
         &self,
         rows: &mut BTreeMap<ConversationNumber, ConversationRow>,

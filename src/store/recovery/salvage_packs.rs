@@ -133,7 +133,7 @@ impl Shelf<'_> {
         Ok(())
     }
 
-    /// Settles what the packs of the window say: nothing that comes overlaps with them.
+    /// Decides the messages of the window's packs, because no later pack overlaps with them.
     fn close(&mut self) -> Result<(), StoreError> {
         let mut packs = std::mem::take(&mut self.window.packs);
         self.window.end = None;

@@ -60,11 +60,11 @@ enum Header {
     Damaged,
 }
 
-/// Looks at the data file; keeps what opening may overwrite.
+/// Checks the data file, and keeps the segments that an opening may overwrite.
 ///
 /// # Errors
 ///
-/// [`StoreError::Damaged`] when a header is: the file must not be opened. [`StoreError::Io`].
+/// [`StoreError::Damaged`] when a header is damaged: the file must not be opened. [`StoreError::Io`].
 pub(crate) fn look(data_file: &Path) -> Result<LogEnd, StoreError> {
     let failed = |error: io::Error| io_or_damage("looking at the database", &error);
     let file = match File::open(data_file) {
@@ -142,12 +142,12 @@ fn refuse_remains(data_file: &Path) -> Result<LogEnd, StoreError> {
     Ok(LogEnd::default())
 }
 
-/// Looks at the pages with files of their own; gives those that opening may remove.
+/// Checks the pages with files of their own; answers those that an opening may remove.
 ///
 /// # Errors
 ///
-/// [`StoreError::Damaged`] when one that was durable is not whole: the log counts as torn where it
-/// is, and opening would throw away the bytes behind it.
+/// [`StoreError::Damaged`] when a durable page is not whole: the log then counts as torn there, and an opening
+/// would destroy the bytes behind it.
 fn look_at_blobs(folder: &Path, durable: i64) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {

@@ -24,7 +24,7 @@ struct Generations<K, V> {
 }
 
 impl<K: Hash + Eq, V: Clone> Cache<K, V> {
-    /// Keeps at most `limit` bytes, and the last value whatever its size.
+    /// A cache of at most `limit` bytes, which always keeps the last value.
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             limit,
@@ -36,7 +36,7 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
         }
     }
 
-    /// Keeps so many thirty-seconds of what the tree's cache may take.
+    /// A cache of this many thirty-seconds of the tree's cache.
     pub(crate) fn sharing(cache_bytes: u64, parts: u64) -> Self {
         let limit = cache_bytes.saturating_mul(parts) / 32;
         Self::new(usize::try_from(limit).unwrap_or(usize::MAX))

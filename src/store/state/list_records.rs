@@ -37,8 +37,8 @@ const MOVES_MANY: u8 = 64;
 const MOVES_MAX: u8 = 128;
 
 impl Moves {
-    /// Numbers of seven bits a byte: how many are taken off, their numbers, then number and time of
-    /// those that stand somewhere; numbers and times each less the one before.
+    /// Numbers of seven bits a byte: the count of removed conversations, their numbers, then number and time of
+    /// those that stay; numbers and times each less the one before.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let gone = self.0.iter().filter(|(_, after)| after.is_none());
         let mut bytes = Vec::new();
@@ -60,7 +60,7 @@ impl Moves {
         bytes
     }
 
-    /// Reads what [`Moves::encode`] wrote.
+    /// Reads a record that [`Moves::encode`] wrote.
     pub(crate) fn decode(bytes: Vec<u8>) -> Result<Self, BadRecord> {
         let mut rest = Bytes::from(bytes);
         let mut moves = BTreeMap::new();
@@ -101,7 +101,7 @@ impl Unwritten {
 }
 
 impl List {
-    /// The record that a commit writes of what it moves; none if it moves nothing.
+    /// The record of a commit's moves; none if the commit moves nothing.
     pub(crate) fn record_of(&self, moves: &Moves) -> Option<Record> {
         let slot = self.unwritten.next_slot;
         (!moves.0.is_empty()).then(|| Record {
@@ -140,7 +140,7 @@ impl List {
         Ok(())
     }
 
-    /// Notes that what [`List::put_pages`] gave is in the tree.
+    /// Notes that the pages of [`List::put_pages`] are in the tree.
     pub(crate) fn wrote_pages(&mut self) {
         self.unwritten = Unwritten::default();
     }

@@ -95,7 +95,7 @@ pub(crate) struct Shared {
     tables: RwLock<Tables>,
     health: Mutex<StoreHealth>,
     damaged: AtomicU64,
-    /// The store's folder, to ask what it takes.
+    /// The store's folder, to measure its size.
     pub(crate) disk: Arc<dyn Disk>,
     /// The most bytes that the store should take on disk; all ones for no limit.
     budget: AtomicU64,

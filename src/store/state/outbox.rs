@@ -7,7 +7,7 @@ use crate::model::OutboxEntryId;
 use crate::store::types::entry::Entry;
 use crate::store::types::position::ConversationNumber;
 
-/// Every unsent entry. It is small, so it lives in memory while the store is open.
+/// Every unsent entry. The outbox is small, so it is in memory while the store is open.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Outbox {
     entries: BTreeMap<OutboxEntryId, Arc<Entry>>,

@@ -24,12 +24,12 @@ pub(crate) struct PackCache {
     tails: Cache<ConversationNumber, Option<Tail>>,
     /// Sealed packs, expanded, by key.
     pub(crate) sealed: Cache<Vec<u8>, Arc<Pack>>,
-    /// Sealed packs as they lie in the tree, for whoever pages back.
+    /// Sealed packs in their form in the tree, for a reader that pages back.
     pub(crate) ahead: ReadAhead,
 }
 
 impl PackCache {
-    /// Keeps what its shares of a cache of so many bytes allow.
+    /// A cache with its shares of a cache of this many bytes.
     pub(crate) fn new(cache_bytes: u64) -> Self {
         Self {
             tails: Cache::sharing(cache_bytes, TAIL_SHARE),

@@ -111,12 +111,11 @@ impl CopiedTree {
         }
     }
 
-    /// Copies some more.
+    /// Copies the next part.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Damaged`] when the tree is; [`StoreError::Io`] for whatever is wrong with the
-    /// copy.
+    /// [`StoreError::Damaged`] when the tree is damaged; [`StoreError::Io`] for any fault of the copy.
     pub(crate) fn copy_some(&self) -> Result<CopyStep, StoreError> {
         let mut copy = self.lock();
         let (next, bytes) = match &copy.stage {
@@ -126,7 +125,7 @@ impl CopiedTree {
             Stage::End => (Stage::End, 0),
         };
         if std::mem::discriminant(&copy.stage) != std::mem::discriminant(&next) {
-            // Segments are free again once what took their place is written.
+            // A segment is free again once its replacement is written.
             copy.open()?.flush().map_err(|e| of_copy(&e))?;
         }
         copy.stage = next;
@@ -266,8 +265,8 @@ impl Copy {
         }
     }
 
-    /// Does to the copy what a commit did to the tree. A removal always goes to the copy: the outline may
-    /// have the key.
+    /// Applies a commit's batch to the copy. A removal always goes to the copy, because the outline may have
+    /// the key.
     fn mirror(&mut self, batch: &KvBatch) {
         let changes = batch.changes.iter();
         let changes = changes.filter(|(key, value)| value.is_none() || self.has_reached(key));

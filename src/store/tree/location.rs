@@ -100,7 +100,7 @@ impl Location {
             .map_err(|error| StoreError::io("compaction", &error))
     }
 
-    /// The two renames, each durable before what follows.
+    /// The two renames, each durable before the next step.
     pub(crate) fn swap(&self) -> Result<(), StoreError> {
         let [tree, copy, old] =
             [TreeName::Tree, TreeName::Copy, TreeName::Old].map(|w| self.tree_name(w));
@@ -113,11 +113,11 @@ impl Location {
         renamed.map_err(|error| StoreError::io("compaction", &error))
     }
 
-    /// Finishes or undoes what a kill left of a compaction, before the tree is opened.
+    /// Finishes or undoes a compaction that a kill interrupted, before the tree is opened.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Io`] when the tree's name cannot be given back to it.
+    /// [`StoreError::Io`] when the tree cannot get its name back.
     pub(crate) fn finish_swap(&self) -> Result<(), StoreError> {
         let failed = |error| StoreError::io("opening the store", &error);
         let [tree, copy, old] =
@@ -129,7 +129,7 @@ impl Location {
             self.disk.sync_folder().map_err(failed)?;
         }
         if (is_there || names.contains(&old)) && names.contains(&copy) {
-            // It was not finished, and is in nobody's way if it can't be removed.
+            // The copy was not finished, and does no harm if it can't be removed.
             let _ = self.disk.remove(&copy);
         }
         Ok(())

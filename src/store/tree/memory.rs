@@ -29,7 +29,7 @@ struct LogState {
     tree: BTreeMap<Vec<u8>, Vec<u8>>,
     /// The offset of the next batch.
     end: u64,
-    /// A batch that lies over the tree until somebody waits for it.
+    /// A batch that lies over the tree until a caller waits for it.
     in_flight: Option<KvBatch>,
 }
 

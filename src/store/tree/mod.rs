@@ -29,9 +29,9 @@ pub(crate) trait Kv: fmt::Debug + Send + Sync {
     ) -> Result<(), StoreError>;
     /// Applies a batch, all or nothing. Readers see it on return; it is durable after a flush.
     fn apply(&self, batch: &KvBatch) -> Result<(), StoreError>;
-    /// Begins to apply a batch and to make it durable, after whatever was begun before. Readers see it on
-    /// return, all of it or nothing; [`Kv::wait_flushed`] says if it failed, and then readers see it all the
-    /// same until the tree is opened anew.
+    /// Begins to apply a batch and to make it durable, after all batches that were begun before. Readers see
+    /// the whole batch on return. [`Kv::wait_flushed`] tells a failure; readers then still see the batch until
+    /// the tree is opened anew.
     fn begin_apply(&self, request: ApplyRequest) -> Result<(), StoreError>;
     /// Applies a batch to a tree that nobody relies on yet: in the order of keys, and maybe not at
     /// once. Readers see it on return.

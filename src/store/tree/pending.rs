@@ -17,7 +17,7 @@ pub(crate) struct PendingChanges {
 }
 
 impl PendingChanges {
-    /// Lays a batch over what is there.
+    /// Lays a batch over the pending ones.
     pub(crate) fn add(&mut self, batch: KvBatch) {
         self.changes.extend(batch.changes);
     }

@@ -19,7 +19,7 @@ const PAGES_MAX: usize = 8;
 /// How many changes of a page make the database write it as a whole.
 const CHANGES: u8 = 10;
 
-/// Moves as much as is owed for what was written.
+/// Moves as many pages as the writes so far require.
 #[derive(Debug, Default)]
 pub(crate) struct SegmentCleaner {
     owed: AtomicUsize,
@@ -31,7 +31,8 @@ impl SegmentCleaner {
         self.owed.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Moves what is owed: `write` writes a value of the tree of its own. It belongs to the next sync.
+    /// Moves the required pages: `write` writes a value of the cleaner's own tree. The writes belong to the
+    /// next sync.
     pub(crate) fn clean<E>(&self, mut write: impl FnMut(u8) -> Result<(), E>) -> Result<(), E> {
         let owed = self.owed.swap(0, Ordering::Relaxed);
         self.owe(owed % BYTES_A_PAGE);

@@ -80,12 +80,12 @@ impl Drop for UntilClosed {
 }
 
 impl SledKv {
-    /// Heals the folder, opens the database and begins to make it durable, the files' names too:
-    /// what opening wrote. The next batch waits for that, and reads do not.
+    /// Heals the folder, opens the database and begins to make everything durable that the opening wrote, the
+    /// names of files included. The next batch waits for that; reads do not.
     ///
-    /// A database that hangs is left to its thread and reported as damaged, so that the caller can
-    /// move the folder away and go on. A database that hangs or panics because of its surroundings is a
-    /// failure of the system: see [`open_database`].
+    /// A database that hangs is left on its thread and reported as damaged, so the caller can move the folder
+    /// away and go on. A database that hangs or panics because of its surroundings is a failure of the system:
+    /// see [`open_database`].
     pub(crate) fn open(options: &DbOptions) -> Result<Self, StoreError> {
         let failed = |e: io::Error| io_or_damage("opening the database", &e);
         fs::create_dir_all(&options.folder).map_err(failed)?;
@@ -119,10 +119,10 @@ impl SledKv {
 /// How often a key is touched: nine keys a page, or more, make more than half a list full.
 const TOUCHES: usize = 4;
 
-/// Reads a key some times more. Of each 256th page sled notes who reads it, and looks whether its
-/// cache is too large when the note has 64 entries: whoever goes through a tree and reads each
-/// page once has all of it in memory in the end. A tree of 237 MB took 222 MB of memory, and
-/// takes 25 MB and a quarter of the time when its keys are touched.
+/// Reads a key some more times. For every 256th page sled notes the readers, and checks the size of its cache
+/// when the note has 64 entries. A walk that reads each page once would therefore load the whole tree into
+/// memory. A tree of 237 MB took 222 MB of memory; with touched keys the walk takes 25 MB and a quarter of the
+/// time.
 fn touch(db: &sled::Db, key: &[u8]) -> Result<(), sled::Error> {
     (0..TOUCHES).try_for_each(|_| db.get(key).map(drop))
 }
@@ -167,10 +167,10 @@ enum OpenFailure {
 
 /// Opens a database.
 ///
-/// A panic or a hang does not say whether the bytes are to blame, or what is around them: a clock before
-/// 1970, or no thread to be had, makes the database panic too. So a new, empty database is opened beside
-/// it then. Where that fails as well, the system is to blame, and the error is [`StoreError::Io`]; else
-/// the folder has a second chance if the database panicked, and counts as damaged after that.
+/// A panic or a hang does not tell if the bytes or the surroundings are the cause: a clock before 1970, or a
+/// missing thread, makes the database panic too. In this case a new, empty database is opened beside it. If
+/// that fails as well, the system is the cause, and the error is [`StoreError::Io`]. Otherwise the folder has a
+/// second chance after a panic, and counts as damaged after that.
 fn open_database(options: &DbOptions) -> Result<sled::Db, StoreError> {
     let damaged = |failure| match failure {
         OpenFailure::Named(error) => error,
@@ -195,7 +195,7 @@ fn open_database(options: &DbOptions) -> Result<sled::Db, StoreError> {
 ///
 /// # Errors
 ///
-/// [`StoreError::Io`] when no database can be opened here now, whatever its bytes.
+/// [`StoreError::Io`] when no database can be opened here now.
 pub(crate) fn open_trial(options: &DbOptions) -> Result<(), StoreError> {
     let failed = |error: io::Error| StoreError::io("opening the database", &error);
     let mut folder = options.folder.clone().into_os_string();
@@ -381,8 +381,8 @@ fn of_flush(error: io::Error) -> StoreError {
     told.unwrap_or_else(|error| StoreError::io("the flush", &error))
 }
 
-/// A failure of the files: what they lack, and what stands in their place, is damage; all else the
-/// operating system's refusal.
+/// A failure of the files: missing bytes and wrong files are damage; everything else is a refusal of the
+/// operating system.
 pub(crate) fn io_or_damage(during: &'static str, error: &io::Error) -> StoreError {
     match error.kind() {
         io::ErrorKind::NotFound
@@ -515,8 +515,8 @@ impl Kv for SledKv {
     }
 }
 
-/// Deletes what a kill may have left half written: unfinished or torn snapshots, a torn
-/// configuration. Both are made anew from the log.
+/// Deletes files that a kill may have left half written: unfinished or torn snapshots, a torn configuration.
+/// The database makes both anew from the log.
 fn heal(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -526,7 +526,7 @@ fn heal(folder: &Path) -> io::Result<()> {
         let torn = (name.starts_with("snap.") && !is_whole(&entry.path(), 12)?)
             || (name == "conf" && !is_whole(&entry.path(), 8)?);
         if torn && frame::find_magic(&fs::read(entry.path())?).is_some() {
-            // Files changed places: what stands here is no index, and is not to be lost.
+            // The files changed places: this file is not an index, and must not be lost.
             return Err(io::ErrorKind::InvalidData.into());
         }
         if unfinished || torn {
@@ -554,8 +554,8 @@ fn is_whole(path: &Path, longer_than: usize) -> io::Result<bool> {
     Ok(crc32fast::hash(counted) == u32::from_le_bytes(*crc))
 }
 
-/// Makes the data file durable once the database has written it out. This is all in which platforms differ:
-/// on Linux the database's own flush does not sync, elsewhere it does.
+/// Makes the data file durable after the database has written it. This is the only difference between
+/// platforms: on Linux the database's own flush does not sync, on others it does.
 fn make_durable(data: &File) -> io::Result<()> {
     if cfg!(target_os = "linux") {
         data.sync_data()

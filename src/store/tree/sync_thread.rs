@@ -28,9 +28,9 @@ struct SyncProgress {
 }
 
 impl SyncThread {
-    /// Begins the first sync of a file of which nothing is known to be durable: `whole` makes it
-    /// so, and whatever belongs to it. One that failed is tried again by the next. Later syncs are `each`.
-    /// `before` is done before each sync, on the same thread, which sleeps between syncs and ends with this.
+    /// Begins the first sync of a file of unknown durability: `whole` makes it durable, with everything that
+    /// belongs to it. The next sync repeats a failed first one. Later syncs call `each`. `before` runs before
+    /// each sync, on the same thread, which sleeps between syncs and ends with this value.
     pub(crate) fn start(
         before: impl Fn() -> io::Result<()> + Send + 'static,
         whole: impl Fn() -> io::Result<()> + Send + 'static,

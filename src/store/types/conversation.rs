@@ -73,10 +73,10 @@ pub struct ConversationRow {
 /// The freshness of a conversation's row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Freshness {
-    /// It is as the service last told.
+    /// The row is as the service last told it.
     #[default]
     Fresh,
-    /// It has to be asked for again: it is known by its id only, or changed while offline.
+    /// The row has to be requested again: only its id is known, or it changed while the client was offline.
     Stale,
 }
 
@@ -290,7 +290,7 @@ pub struct SessionRow {
 pub struct UnreadTotals {
     /// Of all conversations.
     pub all: UnreadTotal,
-    /// Of those that the client has not muted.
+    /// The total of the conversations that the client has not muted.
     pub unmuted: UnreadTotal,
     /// How many conversations are pinned or were hidden, on this device.
     pub placed: u32,
@@ -368,8 +368,8 @@ pub(crate) struct Held {
     pub(crate) count: u32,
     /// The newest of them.
     pub(crate) newest: Option<Position>,
-    /// How many of them are in hot packs; sealing begins when they are many. It is made right by
-    /// sealing, should damage have made it wrong.
+    /// The number of messages in hot packs; sealing begins when there are many. Sealing corrects a number that
+    /// damage made wrong.
     pub(crate) hot: u32,
 }
 

@@ -41,7 +41,7 @@ pub enum Intent {
     Send(SendIntent),
     /// Edits or recalls a message.
     Patch(PatchIntent),
-    /// Adds or removes members, this client among them, or changes what they may do.
+    /// Adds or removes members, this client among them, or changes their rights.
     Members(MembersIntent),
     /// Changes a conversation's name or attributes.
     Details(DetailsIntent),
@@ -119,7 +119,7 @@ pub enum UploadStage {
 /// Edits or recalls an own message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PatchIntent {
-    /// The message: one that is sent, or one whose sending is on its way.
+    /// The message: a sent one, or one whose sending is in progress.
     pub message: MessageKey,
     /// The change of the message.
     pub patch: Patch,
@@ -132,14 +132,14 @@ pub struct PatchIntent {
     reason = "there are few of them; the large one is the common one"
 )]
 pub enum Patch {
-    /// It says something else.
+    /// New content.
     Edit {
         /// The content from then on.
         content: MessageContent,
         /// The mentions from then on.
         mentions: Mentions,
     },
-    /// It is taken back.
+    /// A recall.
     Recall,
 }
 

@@ -20,9 +20,9 @@ pub(crate) enum Older {
     /// There is none.
     #[default]
     None,
-    /// It is in the same pack, here: no hash is needed to know it.
+    /// The message before is in the same pack, at this position; no hash is needed.
     Beside(Position),
-    /// It is in another pack, or was; this is the link to it.
+    /// The message before is or was in another pack; this is the link to it.
     Linked(u32),
 }
 

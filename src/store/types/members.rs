@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::model::{ClientId, MemberRole};
 
-/// Changes members of a conversation: who they are, or what they may do.
+/// A change of a conversation's members or of their rights.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MembersIntent {
     /// The change.
@@ -67,7 +67,7 @@ impl MembersChange {
     }
 }
 
-/// The lists of a conversation beside its members, as far as the service told them.
+/// A conversation's lists of silenced and blocked clients, as far as the service told them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemberLists {
     /// Members with the role of a manager.

@@ -75,10 +75,10 @@ impl StoredMessage {
         }
     }
 
-    /// How far an own message got: by its own marks, or by its conversation's, whichever is more.
+    /// The delivery of an own message: by its own marks, or by its conversation's marks, whichever is further.
     ///
-    /// A conversation's mark moves on with every receipt and says nothing about when an earlier
-    /// message arrived: there the message's own time stands, which moves no more.
+    /// A conversation's mark moves on with every receipt and does not tell when an earlier message arrived. In
+    /// that case the message's own time is used, which does not move.
     fn state(&self, sent_at: Timestamp, receipt: Receipt) -> MessageState {
         let covering = |mark: Option<Timestamp>| mark.filter(|it| *it >= sent_at).map(|_| sent_at);
         let read = self.read_at.or_else(|| covering(receipt.read_until));

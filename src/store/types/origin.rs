@@ -39,11 +39,11 @@ impl Teller {
     }
 }
 
-/// As of when something holds, and who says so. Of two words the greater one counts.
+/// The time of a fact and its source. Of two words the greater one counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Word {
-    /// When it was edited; zero for what was never edited, [`Word::LOST`] for what a cache lost,
-    /// [`Word::FINAL`] for a recall without a time.
+    /// The time of the last edit; zero for a message without an edit, [`Word::LOST`] for a fact that a cache
+    /// lost, [`Word::FINAL`] for a recall without a time.
     pub as_of: Timestamp,
     /// The teller.
     pub by: Teller,

@@ -56,8 +56,8 @@ pub struct History {
     start: HistoryStart,
     /// The end of the history: the service may have messages newer than the newest span.
     end: HistoryEnd,
-    /// The newest message that was held when the history fell behind: the catch-up goes back to it, however often
-    /// it is interrupted. None where nothing was held, and where the history is current.
+    /// The newest stored message when the history fell behind: the catch-up goes back to it, however often it
+    /// is interrupted. None where no message was stored, and where the history is current.
     behind_since: Option<Position>,
     /// Stretches between which nothing is missing, as caches of older SDKs claim; oldest first. No cache
     /// proves it.
@@ -128,8 +128,8 @@ impl History {
         self.start = start;
     }
 
-    /// Says whether there is newer history. Where some was missing before, the place that the catch-up goes back to
-    /// stays.
+    /// Sets if there is newer history. Where some was missing before, the position that the catch-up goes back
+    /// to stays.
     pub fn set_end(&mut self, end: HistoryEnd) {
         match (self.end, end) {
             (HistoryEnd::Current, HistoryEnd::Behind) => {
@@ -154,7 +154,7 @@ impl History {
         self
     }
 
-    /// Records that every message between the two is held, both included; merges what touches.
+    /// Records that every message between the two is stored, both included; merges spans that touch.
     pub fn hold(&mut self, one: Position, other: Position) {
         if merge_into(&mut self.spans, one, other) == Merged::OldestForgotten {
             self.start = HistoryStart::Unknown;

@@ -77,17 +77,17 @@ impl Committer {
         }
     }
 
-    /// Commits a batch: all of it or nothing. Of class [`CommitClass::Intent`] it is durable when
-    /// the call returns. The changes are what observers are to be told.
+    /// Commits a batch: all of it or nothing. A batch of class [`CommitClass::Intent`] is durable when the call
+    /// returns. The answer is the changes for observers.
     ///
     /// # Errors
     ///
-    /// [`StoreError::ReadOnly`] after an earlier failure, until [`Writer::probe`] succeeds;
-    /// [`StoreError::Io`] when the disk refuses: nothing was stored, readers see nothing of it, and the
-    /// store is read-only from then on (only if the power is cut before the disk works again, an intent whose call
-    /// failed may turn up after all); [`StoreError::Damaged`] when the tree is found damaged: then too;
-    /// [`StoreError::TooLarge`]; [`StoreError::InvalidArgument`] for a batch that was made against
-    /// another commit than the last.
+    /// [`StoreError::ReadOnly`] after an earlier failure, until [`Writer::probe`] succeeds. [`StoreError::Io`]
+    /// when the disk refuses: nothing was stored, readers see nothing of the batch, and the store is read-only
+    /// from then on. (If the power is cut before the disk works again, a failed intent may still turn up.)
+    /// [`StoreError::Damaged`] when the tree is found damaged: the store is read-only then too.
+    /// [`StoreError::TooLarge`]; [`StoreError::InvalidArgument`] for a batch that was made against another
+    /// commit than the last.
     pub(crate) fn commit(
         &mut self,
         mut batch: Batch,
@@ -128,8 +128,8 @@ impl Committer {
         Ok(Commit { seq, changes })
     }
 
-    /// Starts the generation of the journal that an opening left to the first commit: the tree is
-    /// durable first, for what came before is not replayed any more.
+    /// Starts the generation of the journal that an opening left to the first commit. The tree is made durable
+    /// first, because earlier commits are not replayed any more.
     fn begin_journal(&mut self) -> Result<(), StoreError> {
         if !self.journal.as_ref().is_some_and(Journal::is_waiting) {
             return Ok(());
@@ -140,7 +140,7 @@ impl Committer {
         journal.restart(&self.shared.codec, seq)
     }
 
-    /// Fills in what the records need beside the batch itself, and computes what it does to packs.
+    /// Fills in the fields that records need beside the batch, and computes the changes of packs.
     fn prepare(&self, batch: &mut Batch) -> Result<PackChanges, StoreError> {
         let packs = pack_changes(&self.snapshot(None), batch)?;
         let snapshot = self.snapshot(Some(batch));
@@ -193,7 +193,7 @@ impl Committer {
         Ok(())
     }
 
-    /// The tree first; then what the journal has to know about the outbox.
+    /// Writes the tree first, then the outbox changes into the journal.
     fn commit_cache(
         &mut self,
         batch: &Batch,
@@ -204,9 +204,9 @@ impl Committer {
         let kv = Arc::clone(&self.shared.read().kv);
         kv.wait_flushed()?;
         self.durability.flight_ended();
-        // The next large commit takes long enough to make ready that the tree has this one by then, and
-        // durably. An intent that follows a small one should find nothing to wait for; and the tree
-        // must not be behind what the journal says of the outbox.
+        // The preparation of the next large commit takes long enough for the tree to have this one by then,
+        // durably. An intent after a small commit should not have to wait, and the tree must not be behind the
+        // journal's outbox.
         let is_large = batch.message_count() >= SEALED_COUNT && batch.outbox.is_empty();
         if is_large {
             return self.send_large(batch, packs, encoded, kv.as_ref());
@@ -228,8 +228,8 @@ impl Committer {
         Ok(())
     }
 
-    /// The disk failed behind a commit of class cache that readers see already. The commit stands, so
-    /// observers are told of it, and the next commit or sync fails in its place.
+    /// The disk failed after a commit of class cache that readers already see. The commit stands, so observers
+    /// get its events, and the next commit or sync fails in its place.
     fn fail_behind(&self, error: StoreError) -> Result<(), StoreError> {
         let error = self.fail(error);
         match self.shared.health() {
@@ -295,7 +295,7 @@ impl Committer {
         Ok(())
     }
 
-    /// Lays sealed packs over the tree, behind the last commit; it is told with whatever comes next.
+    /// Lays sealed packs over the tree, after the last commit; they go into the tree with the next write.
     pub(crate) fn put_sealed(&mut self, sealings: Vec<(ConversationNumber, Sealing)>) {
         if sealings.is_empty() {
             return;
@@ -317,7 +317,7 @@ impl Committer {
         }
     }
 
-    /// Tells the tree what it was not told yet, and the list's pages if there is much that they lack.
+    /// Writes the pending batches into the tree, and the list's pages if many of their moves are missing there.
     fn apply_with_list(&mut self) -> Result<(), StoreError> {
         let mut tables = self.shared.write();
         tables.put_list_pages(&self.shared.codec)?;
@@ -346,7 +346,7 @@ impl Committer {
         Ok(())
     }
 
-    /// Tells the tree what lies over it, and begins to make that durable.
+    /// Writes the pending batches into the tree, and begins to make them durable.
     pub(crate) fn begin_flush(&mut self) -> Result<(), StoreError> {
         self.apply_with_list().map_err(|error| self.fail(error))?;
         let kv = Arc::clone(&self.shared.read().kv);
@@ -418,8 +418,8 @@ impl Committer {
         self.durability.is_dirty()
     }
 
-    /// Gives up the journal, for the tree is about to be opened anew; what its last append left of a
-    /// promise that failed is blanked first.
+    /// Closes the journal, because the tree is about to be opened anew. The remains of a failed append are
+    /// blanked first.
     pub(crate) fn close_journal(&mut self) -> Result<(), StoreError> {
         if let Some(journal) = &mut self.journal {
             journal.forget_unpromised()?;
@@ -437,7 +437,7 @@ impl Committer {
         self.begin_journal()
     }
 
-    /// Makes everything durable, but leaves what was only read as it was.
+    /// Makes everything durable, without writing a store that was only read.
     pub(crate) fn sync_at_last(&mut self) -> Result<(), StoreError> {
         let is_waiting = self.journal.as_ref().is_some_and(Journal::is_waiting);
         if self.is_dirty() || !is_waiting {
@@ -469,7 +469,7 @@ impl Committer {
     }
 }
 
-/// Moves what a commit changed into what readers see.
+/// Applies a commit to the state that readers see.
 fn remember(tables: &mut Tables, batch: &Batch, packs: &PackChanges, encoded: &EncodedBatch) {
     remember_rows(tables, batch);
     remember_packs(tables, packs);

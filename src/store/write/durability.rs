@@ -22,8 +22,8 @@ use crate::store::tree::KvBatch;
 use crate::store::types::batch::Batch;
 use crate::store::types::position::ConversationNumber;
 
-/// The most bytes of intents that may lie over the tree: well below the size of the tree's buffers, so that
-/// the tree does not write by itself what is not synced, and little to go through for a reader.
+/// The most bytes of intents that may lie over the tree: well below the size of the tree's buffers, so that the
+/// tree does not write unsynced bytes by itself, and a reader has little to go through.
 const INTENT_BYTES_MAX: usize = 64 * 1024;
 
 /// The durability of the commits of one store.
@@ -47,7 +47,7 @@ enum Progress {
     Durable,
     /// Something lies over the tree, or in its buffers.
     Buffered,
-    /// A large commit is on its way into the tree. It is durable when the wait for it ends well.
+    /// A large commit is in flight. It is durable when the wait for it ends without an error.
     InFlight {
         upto: Reached,
         /// The outbox rows that are changed by it, or before it.
@@ -127,7 +127,7 @@ impl Durability {
         self.note_buffered();
     }
 
-    /// Notes something that lies over the tree, or in its buffers, and is no commit.
+    /// Notes a change over the tree, or in its buffers, that is not a commit.
     pub(crate) fn note_buffered(&mut self) {
         match &mut self.progress {
             Progress::Durable => self.progress = Progress::Buffered,
@@ -173,7 +173,7 @@ impl Durability {
         }
     }
 
-    /// Gives away the keys of sealed packs, for the tree is told of them.
+    /// Takes the keys of sealed packs, because the tree gets them now.
     pub(crate) fn take_sealed(&mut self) -> Vec<Vec<u8>> {
         std::mem::take(&mut self.sealed)
     }

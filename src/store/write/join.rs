@@ -44,7 +44,7 @@ pub(crate) fn join(held: &StoredMessage, told: &StoredMessage) -> StoredMessage 
         older: held.older.clone(),
         origin: None,
     };
-    // A message that says by itself what it rests on needs no origin beside it.
+    // A message that shows its own origin needs no stored one.
     if origin_of(&joined) != origin {
         joined.origin = Some(Box::new(origin));
     }

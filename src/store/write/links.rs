@@ -16,7 +16,7 @@ use crate::store::types::conversation::Held;
 use crate::store::types::position::ConversationNumber;
 use crate::store::write::pack_changes::PackChanges;
 
-/// The messages held afterwards, for each conversation of which a batch changes messages; `snapshot` is the
+/// The stored messages after a batch, for each conversation whose messages the batch changes; `snapshot` is the
 /// store with the batch on top.
 pub(crate) fn held(
     snapshot: &Snapshot<'_>,
@@ -54,7 +54,7 @@ pub(crate) fn held(
     Ok(all)
 }
 
-/// Writes into the rows of a batch what they hold, and cuts their spans where messages are lost.
+/// Writes the stored messages into the rows of a batch, and cuts their spans where messages are lost.
 pub(crate) fn set_held(
     batch: &mut Batch,
     held: BTreeMap<ConversationNumber, Held>,

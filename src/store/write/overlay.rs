@@ -27,11 +27,11 @@ pub struct Overlay<'s> {
 /// The effect of putting a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Put {
-    /// It was not there.
+    /// The message is new.
     Added,
-    /// It was there and is different now.
+    /// The message was stored and is different now.
     Changed,
-    /// It was there, the same.
+    /// The message was stored, with the same content.
     Unchanged,
 }
 
@@ -56,7 +56,7 @@ impl Assigned {
 }
 
 impl<'s> Overlay<'s> {
-    /// Begins on what the store holds now.
+    /// An overlay on the store's present content.
     #[must_use]
     pub fn new(store: &'s Store) -> Self {
         let tables = store.shared.read();
@@ -148,9 +148,8 @@ impl<'s> Overlay<'s> {
         Ok(number)
     }
 
-    /// The number of a conversation. If the store has none of that id, or its row is damaged, the
-    /// conversation begins anew as one of which only the id is known. This is the one place that
-    /// finds or makes a conversation that somebody named.
+    /// The number of a conversation. If the store has no conversation of that id, or its row is damaged, the
+    /// conversation begins anew with only its id. Only this function finds or makes a conversation by its id.
     ///
     /// # Errors
     ///
@@ -474,8 +473,8 @@ impl<'s> Overlay<'s> {
         self.touch_entry(after.as_ref());
     }
 
-    /// Ends a send: the service acknowledged it, and `message` is what it became. The message
-    /// keeps the entry's local id, for ever, and the local id leads to it from now on.
+    /// Ends a send: the service acknowledged it as `message`. The message keeps the entry's local id for ever,
+    /// and the local id leads to the message from now on.
     ///
     /// # Errors
     ///
@@ -528,7 +527,7 @@ impl<'s> Overlay<'s> {
         }
     }
 
-    /// Remembers a token for ever: what has it is never enqueued again, also when it was discarded.
+    /// Remembers a token for ever: work with this token is never enqueued again, also after it was discarded.
     pub fn remember_token(&mut self, number: ConversationNumber, token: LocalId, place: Position) {
         self.batch.locals.insert(token, (number, place));
     }

@@ -19,7 +19,7 @@ use crate::store::types::position::{ConversationNumber, Position};
 pub(crate) struct PackChanges {
     /// Each pack under its own key that is written, or removed; of two changes of a key the later.
     pub(crate) packs: Vec<PackChange>,
-    /// The tail of each conversation of the batch, for it lies in one value with the row.
+    /// The tail of each conversation of the batch, because it is stored with the row.
     pub(crate) tails: BTreeMap<ConversationNumber, TailAfter>,
     /// By how much the hot messages of each conversation become more.
     pub(crate) hot: BTreeMap<ConversationNumber, i64>,

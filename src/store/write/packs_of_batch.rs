@@ -9,7 +9,7 @@ use crate::store::types::batch::Batch;
 use crate::store::write::pack_changes::PackChanges;
 use crate::store::write::packs_of_conversation::Packer;
 
-/// Computes what a batch does to packs; `stored` is the store without the batch.
+/// Computes a batch's changes of packs; `stored` is the store without the batch.
 pub(crate) fn pack_changes(
     stored: &Snapshot<'_>,
     batch: &Batch,

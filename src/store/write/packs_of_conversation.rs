@@ -151,7 +151,7 @@ impl<'a, 's> Packer<'a, 's> {
         std::iter::from_fn(|| changed.next_if(is_before_next)).collect()
     }
 
-    /// Does what a group of changes does to its pack.
+    /// Applies a group of changes to its pack.
     fn change(&mut self, place: CoveringPack, mut group: Vec<Changed>) -> Result<(), StoreError> {
         let CoveringPack { cover, next } = place;
         let relinked = self.relink_next(cover.as_ref())?;
@@ -211,7 +211,7 @@ impl<'a, 's> Packer<'a, 's> {
         let older = if newest.as_ref() < Some(first) {
             newest
         } else {
-            // Late ones, inside the hole: what else is missing there is not known.
+            // Late messages inside the hole: the other missing messages are unknown.
             self.changes.lost.push((self.number, last.clone(), None));
             last
         };
@@ -251,7 +251,7 @@ impl<'a, 's> Packer<'a, 's> {
         self.write(location, slots)
     }
 
-    /// Writes what a pack's range holds now.
+    /// Writes the present content of a pack's range.
     fn write(&mut self, location: PackRange, slots: Vec<Slot>) -> Result<(), StoreError> {
         let newest = slots.last().map(|slot| &slot.position);
         if newest != location.last.as_ref() {
@@ -274,7 +274,7 @@ impl<'a, 's> Packer<'a, 's> {
         self.lay(location, packs, appends)
     }
 
-    /// Lays the packs of a range where they belong, and removes what lay there.
+    /// Puts the packs of a range at their places, and removes the old ones.
     fn lay(
         &mut self,
         location: PackRange,
@@ -324,7 +324,7 @@ impl<'a, 's> Packer<'a, 's> {
         Ok(())
     }
 
-    /// The tail, as it is to be so far.
+    /// The tail, with the changes so far.
     fn tail(&self) -> Option<&Tail> {
         self.tail_after
             .as_ref()
@@ -342,7 +342,7 @@ impl<'a, 's> Packer<'a, 's> {
         Ok(())
     }
 
-    /// Removes what lies behind a tail that gives its range up: it is of another past.
+    /// Removes the packs behind a tail that becomes a hot pack: they belong to another past.
     fn clear_behind(&mut self, tail: &Tail) -> Result<(), StoreError> {
         if tail.may_be_overtaken() {
             self.changes
@@ -456,7 +456,7 @@ fn hot_of(pack: &Pack) -> usize {
     }
 }
 
-/// A message's record, written by way of `scratch`: what stays in memory is as long as it must be.
+/// A message's record, encoded in `scratch` first, so the kept copy has no spare capacity.
 fn encoded(message: &StoredMessage, scratch: &mut Vec<u8>) -> Result<Bytes, StoreError> {
     scratch.clear();
     encode_onto(&MessageRecord::of(message), scratch)?;

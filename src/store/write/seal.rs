@@ -53,7 +53,7 @@ pub(crate) fn sealing(
     let count = |packs: &[KeyedPack]| packs.iter().map(hot_of).fold(0, usize::saturating_add);
     let newest = tail.as_ref().map(|tail| stored.opened_tail(number, tail));
     let counted = count(&packs.keyed).saturating_add(newest.as_ref().map_or(0, hot_of));
-    // The tail is never sealed: it is what grows.
+    // The tail still grows and is never sealed.
     let hot = if packs.all {
         counted
     } else {
