@@ -8,7 +8,7 @@ use crate::sync::OperationSignature;
 use crate::wire::{account, files};
 use crate::{Config, Secret};
 
-/// Why there is no signature.
+/// The reason why there is no signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Unsigned {
     /// Something that may pass.

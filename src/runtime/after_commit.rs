@@ -23,7 +23,7 @@ pub(super) struct AfterCommit<C> {
     pub(super) seq: CommitSeq,
     /// The machine's answers to extension inboxes.
     pub(super) imported: Vec<(RequestId, Result<Reply, RequestError>)>,
-    /// Why the extension inbox can't be taken now.
+    /// The reason why the extension inbox can't be imported now.
     pub(super) not_imported: Option<SampanError>,
     /// The outcome of a compaction that the app asked for.
     pub(super) compacted: Option<Result<(), SampanError>>,

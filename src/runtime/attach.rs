@@ -17,7 +17,7 @@ pub trait StoreWriter {
     /// Those of [`crate::store::Writer::commit`].
     fn commit(&mut self, batch: Batch, class: CommitClass) -> Result<Commit, StoreError>;
 
-    /// Brings to disk what was committed, as [`crate::store::Writer::sync`] does.
+    /// Makes the commits so far durable, as [`crate::store::Writer::sync`] does.
     ///
     /// # Errors
     ///
@@ -86,18 +86,18 @@ pub struct ClientSetup<W> {
 pub struct DetachedClient<W> {
     /// The client's id.
     pub client: ClientId,
-    /// The app's wishes, for the machine that is built next.
+    /// The app's wishes, for the next machine.
     pub wishes: Wishes,
-    /// The client's store. It goes before the writer, which may hold a claim on the folder.
+    /// The client's store. It is dropped before the writer, which may hold the folder.
     pub store: Store,
     /// The writer of the client's commits.
     pub writer: W,
 }
 
-/// The app's last wishes, for the machine that is built next.
+/// The app's last wishes, for the next machine.
 #[derive(Clone, Debug, Default)]
 pub struct Wishes {
-    /// To be online, or not.
+    /// The wish to be online; none for offline.
     pub online: Option<SignIn>,
     /// The conversation that the user looks at.
     pub focus: Option<ConversationId>,

@@ -106,7 +106,7 @@ impl BackgroundClients {
         }
     }
 
-    /// Forgets a client; what waits for it is dropped, which says that it is closed.
+    /// Forgets a client. Its waiting calls are dropped, which tells them that it is closed.
     pub(super) fn forget(&mut self, client: &ClientId) {
         self.clients.remove(client);
     }
@@ -123,7 +123,7 @@ impl BackgroundClients {
         }
     }
 
-    /// The next one that is there already.
+    /// The next opening that has ended already.
     pub(super) fn try_next(&mut self) -> Option<Reopened> {
         self.opening.tasks.try_join_next()?.ok()
     }
@@ -133,7 +133,7 @@ impl BackgroundClients {
     pub(super) fn opened(&mut self, now: Now, reopened: Reopened) -> AfterReopen {
         let (id, outcome) = reopened;
         let Some(mut client) = self.clients.remove(&id) else {
-            // The client signed out; the store is shut again beside the loop, if there is a thread.
+            // The client signed out. The store is closed again beside the loop, if there is a thread.
             let _ = self.opening.threads.run(Box::new(move || drop(outcome)));
             return AfterReopen::Nothing;
         };

@@ -30,7 +30,7 @@ impl EngineBoard {
         self.is_over.load(Ordering::Acquire)
     }
 
-    /// Why a client takes no calls any more.
+    /// The reason why a client takes no calls any more.
     pub(crate) fn ended(&self) -> SampanError {
         if self.is_over() {
             SampanError::ShutDown
@@ -53,7 +53,7 @@ impl EngineBoard {
         self.connection.borrow().clone()
     }
 
-    /// Why connecting failed last, if it is not connected since.
+    /// The reason why connecting failed last; none while connected.
     pub(crate) fn failure(&self) -> Option<ConnectionFailure> {
         self.failure.borrow().clone()
     }
@@ -90,7 +90,7 @@ impl ClientBoard {
         self.health.borrow().clone()
     }
 
-    /// How far this device has what the service has.
+    /// The progress of catching up with the service.
     pub(crate) fn sync(&self) -> SyncState {
         *self.sync.borrow()
     }

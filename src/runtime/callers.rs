@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 
 use crate::threads::{NoThread, Threads};
 
-/// Where a call's answer goes. A caller that left is not told.
+/// The receiver of a call's answer. For a caller that left, the answer is dropped.
 pub(super) type Answer<T> = oneshot::Sender<T>;
 
 /// How many pieces of the app's code may run, or block, at the same time; more wait for one to end.
@@ -70,8 +70,8 @@ impl Callers {
         }
     }
 
-    /// Polls no task from now on, and waits, at most this long, for the polls that run: timers and sockets end with the
-    /// tokio runtime, which wakes the tasks. A task that is woken is dropped.
+    /// Polls no task from now on, and waits at most `patience` for running polls: timers and sockets end with
+    /// the tokio runtime, which wakes the tasks. A task that is woken is dropped.
     pub(super) fn end_tasks(&self, patience: Duration) {
         let mut running = lock(&self.polls.running);
         running.is_over = true;
@@ -98,8 +98,8 @@ impl Callers {
         }
     }
 
-    /// Polls a future of the app on caller threads until it is done. It may use the timers and
-    /// sockets of the engine's tokio runtime.
+    /// Polls a future of the app on caller threads until it is done. The future may use the timers and sockets
+    /// of the engine's tokio runtime.
     pub(super) fn spawn(&self, handle: &Handle, future: BoxFuture<'static, ()>) {
         let task = Arc::new(Task {
             callers: self.clone(),

@@ -51,8 +51,8 @@ pub(super) fn remember(folder: &Path, app: &AppId, client: &ClientId) -> io::Res
     fs::rename(unfinished, path)
 }
 
-/// The stores under a root that an app may have: those that name it, and those that name nobody because
-/// they are encrypted. In order of their clients, these last. A root that is not there holds none.
+/// The stores under a root that may belong to an app: those that name the app, and encrypted ones, which name
+/// none. In order of their clients, the encrypted ones last. A missing root holds no store.
 pub(super) fn accounts(root: &Path, app: &AppId) -> Vec<Account> {
     let Ok(entries) = fs::read_dir(root) else {
         return Vec::new();

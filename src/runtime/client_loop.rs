@@ -60,7 +60,7 @@ pub(super) struct ClientLoop<C, W> {
     calls: BTreeMap<RequestId, C>,
     /// Requests that hand the machine an extension inbox.
     imports: BTreeSet<RequestId>,
-    /// When the extension inbox is to be read; none until somebody says that it may hold something.
+    /// The time of the next import of the extension inbox; none until the inbox may hold work.
     import_at: Option<Duration>,
     next_call: u64,
     /// The app's last wishes. A rebuilt machine is told.
@@ -75,7 +75,7 @@ enum ClientPhase {
     Failed(Failed),
 }
 
-/// A machine, and what it answered since the last commit.
+/// A machine, and its answers since the last commit.
 struct Working {
     machine: Machine,
     batch: Option<Batch>,
@@ -232,7 +232,7 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
         Ok(id)
     }
 
-    /// For what is no commit: a change of the key.
+    /// The writer, for work that is no commit: a change of the key.
     pub(super) const fn writer_mut(&mut self) -> &mut W {
         &mut self.writer
     }
@@ -260,7 +260,7 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
         self.handle(now, ClientInput::Woke)
     }
 
-    /// Commits what the turn wrote, answers the calls that waited for it, and hands out the rest.
+    /// Commits the writes of the turn, answers the calls that waited for it, and passes the other effects on.
     pub(super) fn commit(&mut self, now: Now) -> Result<AfterCommit<C>, StoreError> {
         let ClientPhase::Working(working) = &mut self.phase else {
             return Ok(AfterCommit::default());
@@ -384,8 +384,8 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
         matches!(&self.phase, ClientPhase::Failed(failed) if failed.probe_at <= now.elapsed)
     }
 
-    /// Tries to write. When writing works again there is a new machine, which knows nothing of the
-    /// link yet, and something to tell.
+    /// Tests if the disk takes writes. When writing works again there is a new machine, which knows nothing of
+    /// the link yet, and a change of health to tell.
     pub(super) fn probe(&mut self, now: Now, randomness: Randomness) -> Option<AfterCommit<C>> {
         let ClientPhase::Failed(failed) = &self.phase else {
             return None;
@@ -402,8 +402,8 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
         Some(after)
     }
 
-    /// Tells a rebuilt machine what the app wants. One that was signed in comes back by itself, so it
-    /// does not push another device off its place.
+    /// Gives a rebuilt machine the app's wishes. A client that was signed in comes back by itself, so it does
+    /// not end the session of another device.
     pub(super) fn reconnect(&mut self, now: Now) -> Result<(), StoreError> {
         let Wishes { online, focus } = self.wishes.clone();
         if let Some(mode) = online {
@@ -422,7 +422,7 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
         self.want(now, Disconnect)
     }
 
-    /// Asks the machine for something in the app's name; nobody waits for the answer.
+    /// Makes a request of the machine in the app's name, without a caller for the answer.
     fn want(&mut self, now: Now, call: impl Into<Request>) -> Result<(), StoreError> {
         let (id, request) = (self.next_call(), call.into());
         self.handle(now, ClientInput::Requested { id, request })
@@ -485,7 +485,7 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
     }
 }
 
-/// The answers of a step, with what each is given to.
+/// The answers of a step, each with its receiver.
 fn answers<C>(
     calls: &mut BTreeMap<RequestId, C>,
     replies: Vec<(RequestId, Result<Reply, RequestError>)>,

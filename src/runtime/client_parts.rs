@@ -66,13 +66,13 @@ pub(crate) struct ClientCore {
     pub(crate) store: Arc<StoreHandle>,
     pub(super) tag: Option<DeviceTag>,
     pub(super) device_id: Option<String>,
-    /// The session of an account with which the client signs in, as it is by now.
+    /// The account session with which the client signs in now.
     pub(super) account: Mutex<Option<Secret>>,
     /// The state that was told last.
     pub(super) told: ToldState,
     /// The drafts, until the store has them.
     pub(super) drafts: Drafts,
-    /// Where extensions leave work, and read the glance; none where the app chose no folder.
+    /// The inbox of extensions, with the glance; none where the app chose no folder.
     pub(super) inbox: Option<Arc<Mutex<Inbox>>>,
     /// Files that wait to be uploaded.
     pub(crate) spool: Spool,
@@ -105,7 +105,7 @@ pub(super) struct ClientParts {
     pub(super) signer: ClientSigner,
     pub(super) wishes: Wishes,
     pub(super) imports: Imports,
-    /// The key of the store, as it is by now.
+    /// The present key of the store.
     pub(super) key: SharedKey,
     /// The calls that wait for a compaction.
     pub(super) compactions: Vec<Answer<Result<(), SampanError>>>,
@@ -130,7 +130,7 @@ impl ClientParts {
     }
 }
 
-/// A store's key, shared with what opens the store.
+/// A store's key, shared with the openers of the store.
 pub(super) type SharedKey = Arc<Mutex<Option<StoreKey>>>;
 
 /// A client with its open store.

@@ -22,8 +22,8 @@ struct StateChanges {
 }
 
 impl Runtime {
-    /// How a client is now. It reads what is in memory and waits at most for a commit under way. A
-    /// store that is shut, because the app is in the background, counts as it was.
+    /// The present state of a client. The call reads memory and waits at most for a commit in progress. For a
+    /// store that is closed, because the app is in the background, the last state counts.
     pub(crate) fn client_state(&self, core: &ClientCore) -> ClientState {
         let mut told = core.told.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = ClientState {

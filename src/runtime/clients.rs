@@ -35,10 +35,10 @@ use crate::store::{FileCache, Spool, Store, StoreError, StoreFolder, StoreOption
 use crate::threads::Threads;
 use crate::{Config, SampanError};
 
-/// Where the copies of files that wait to be uploaded are, in a client's folder.
+/// The folder, in a client's folder, for copies of files that wait to be uploaded.
 const SPOOL_FOLDER: &str = "spool";
 
-/// Where downloaded files are, in a client's folder.
+/// The folder, in a client's folder, for downloaded files.
 const CACHE_FOLDER: &str = "files";
 
 /// No store's cache is smaller, in bytes, however many there are.
@@ -95,9 +95,9 @@ pub(super) enum FinishedTask {
 
 /// The loop's next act after a task has finished.
 pub(super) enum Next {
-    /// A client takes part now; then those who wait for it are told.
+    /// A client joins the loop now; then its waiting callers get their answers.
     Attach(Box<OpenedClient>, Arc<ClientCore>, Vec<OpenAnswer>),
-    /// There is nothing to do.
+    /// No work.
     Nothing,
 }
 
@@ -113,8 +113,7 @@ impl Clients {
         }
     }
 
-    /// Opens a client, or finds the one that is open. One that is being closed is opened anew
-    /// afterwards.
+    /// Opens a client, or finds the open one. A client that is being closed is opened anew afterwards.
     pub(super) fn open(&mut self, id: ClientId, options: OpenOptions, done: OpenAnswer) {
         match self.states.get_mut(&id) {
             None => self.begin_opening(id, options, done),
@@ -163,7 +162,7 @@ impl Clients {
             .spawn(async move { FinishedTask::Opened(Box::new((parts, opened.await))) });
     }
 
-    /// A store's cache is an even part of what there is for those open when it is opened.
+    /// At its opening, a store's cache gets an even part of the memory for all open stores.
     fn share_caches(&self) {
         let clients = u64::try_from(self.states.len()).unwrap_or(u64::MAX);
         self.sharers.store(clients, Ordering::Relaxed);
@@ -268,7 +267,7 @@ impl Clients {
         self.tasks.try_join_next()?.ok()
     }
 
-    /// Takes what finished to those who wait for it.
+    /// Passes a finished task to its waiting callers.
     pub(super) fn finished(&mut self, finished: FinishedTask) -> Next {
         match finished {
             FinishedTask::Opened(opened) => self.opened(*opened),
@@ -373,8 +372,8 @@ impl Clients {
         });
     }
 
-    /// Every folder that holds something of a client, in the order in which they are wiped: the
-    /// store last, for it tells whose the rest was.
+    /// Every folder with data of a client, in the order of wiping: the store last, because it names the owner
+    /// of the others.
     fn folders(&self, id: &ClientId) -> Vec<PathBuf> {
         let roots = [
             self.config.inbox_folder.as_ref(),

@@ -7,14 +7,14 @@ use tokio::time::Instant;
 use crate::model::{Now, Timestamp};
 use crate::sync::Randomness;
 
-/// Tells what time it is; elapsed time counts from when it was made.
+/// A clock whose elapsed time counts from its making.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     started: Instant,
 }
 
 impl Clock {
-    /// Starts counting. It is the clock by which the loop sleeps, so a test can move both at once.
+    /// Starts counting. The loop sleeps by this clock, so a test can move both at once.
     pub(crate) fn start() -> Self {
         Self {
             started: Instant::now(),
@@ -51,8 +51,8 @@ pub(crate) fn wall() -> Timestamp {
 pub(crate) fn randomness() -> Randomness {
     let mut seed = [0; 32];
     if getrandom::fill(&mut seed).is_err() {
-        // No platform of ours is without entropy. Should one be, for a moment after booting, then
-        // the clock and an address of this process keep two devices apart well enough for ids.
+        // All our platforms have entropy. If one lacks it for a moment after booting, the clock and an address
+        // of this process distinguish two devices well enough for ids.
         let words = [
             wall().as_millis().to_be_bytes(),
             i64::from(std::process::id()).to_be_bytes(),

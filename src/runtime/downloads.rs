@@ -104,7 +104,7 @@ enum Try {
 /// The outcome of a look into the cache.
 enum Looked {
     Whole(PathBuf),
-    /// The first bytes of this version of the file are there: so many.
+    /// The first bytes of this version of the file are on the disk, this many.
     Part(u64, Option<String>),
 }
 
@@ -159,7 +159,7 @@ impl LiveDownload {
         )
     }
 
-    /// The state that is newer than a version, once there is one; none behind the last.
+    /// The next state after a version, once there is one; none after the last.
     pub(crate) async fn next(&self, have: Version) -> Option<DownloadState> {
         let mut states = self.state.subscribe();
         let newest = states.borrow().clone();

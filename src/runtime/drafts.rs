@@ -21,7 +21,7 @@ pub(super) struct Drafts(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     unsaved: BTreeMap<ConversationId, Unsaved>,
-    /// Counts what was set.
+    /// The number of the last draft that was set.
     turn: u64,
     /// True if somebody will save the drafts.
     has_saver: bool,
@@ -157,7 +157,7 @@ async fn save(runtime: Weak<Runtime>, client: Weak<ClientCore>) {
         }
         let mut health = core.board.health.subscribe();
         drop((runtime, core));
-        // Where the store takes no writes, it is tried again when it does.
+        // A store that takes no writes is tried again when it does.
         if health
             .wait_for(|health| *health == StoreHealth::Good)
             .await

@@ -57,12 +57,12 @@ pub(super) struct Driver {
     clients: Clients,
     /// Clients whose stores are shut.
     background: BackgroundClients,
-    /// Where files are opened and closed.
+    /// The threads that open and close files.
     files: Threads,
     lifecycle: Lifecycle,
 }
 
-/// Where the app is.
+/// The app's state: in the foreground, in the background, ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lifecycle {
     Foreground,
@@ -353,7 +353,8 @@ impl Driver {
         Flow::Continue
     }
 
-    /// Unsent work may have come after the app's call had looked. A store that is shut holds what it held then.
+    /// Unsent work may have come after the app's call had looked. A closed store still has the work that it had
+    /// when it was closed.
     fn may_sign_out(&mut self, core: &ClientCore, unsent: UnsentWork) -> Result<(), SampanError> {
         if unsent == UnsentWork::Refuse {
             self.turns.work_until_idle();

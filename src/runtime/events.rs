@@ -49,7 +49,7 @@ pub(super) fn of(client: &ClientId, seq: CommitSeq, change: StoreChange) -> Even
     }
 }
 
-/// The event of what happened to members.
+/// The event of a change of members.
 pub(super) fn of_members(client: &ClientId, seq: CommitSeq, notice: MembersNotice) -> Event {
     Event::MembersChanged {
         client: client.clone(),

@@ -19,8 +19,8 @@ const BATCH_MAX: usize = 1024;
 pub struct EventBatch {
     /// The number of the last event: the next call names it, and lets all up to it go.
     pub last: u64,
-    /// How many events between the named number and the first of these are gone: the feed keeps 8,192
-    /// that nobody took. Read again what you follow.
+    /// The number of dropped events between the named number and the first of these: the feed keeps 8,192
+    /// events that nobody took. Read the followed data again.
     pub missed: Count,
     /// The events.
     pub events: Vec<Event>,
@@ -32,7 +32,7 @@ pub(crate) struct Feed {
     scope: Scope,
     wanted: Wanted,
     state: Mutex<FeedState>,
-    /// Rings when there is something to take, and at the end.
+    /// Rings when there are new events, and at the end.
     bell: watch::Sender<u64>,
     /// True if the client signed out.
     is_closed: watch::Receiver<bool>,
@@ -71,7 +71,7 @@ impl Wanted {
                 .is_none_or(|only| only.iter().any(|kind| kind.includes(event)))
     }
 
-    /// True if an event is one of the conversation. Where the service's id takes over, both are its ids.
+    /// True if an event belongs to the conversation. When the service's id takes over, both ids belong to it.
     fn concerns(&self, event: &Event) -> bool {
         let Some(ids) = &self.conversation else {
             return true;
@@ -176,7 +176,7 @@ impl Feed {
         self.state().take(after, limit)
     }
 
-    /// Ends the feed: what waits is thrown away.
+    /// Ends the feed: waiting events are dropped.
     pub(crate) fn close(&self) {
         let mut state = self.state();
         state.events.clear();

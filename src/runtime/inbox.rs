@@ -89,7 +89,7 @@ pub(super) struct Imports {
     total: InboxReport,
 }
 
-/// Files that the machine was handed, until what it made of them is durable.
+/// Files that the machine got, until their entries are durable.
 #[derive(Debug)]
 struct ImportedFiles {
     files: Vec<(String, LocalId)>,
@@ -99,7 +99,7 @@ struct ImportedFiles {
 /// The progress of an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ImportState {
-    /// There are more files to fetch.
+    /// There are more files to read.
     More,
     /// The folder has been read; the report is on everything found since the client was opened.
     All(InboxReport),
@@ -125,7 +125,7 @@ impl Imports {
         self.waiting.push(asked);
     }
 
-    /// Reads the folder. The machine enqueues the work found, under the given number; none when there is no
+    /// Reads the folder. The machine enqueues the found work under the given number; none when there is no
     /// folder, or it can't be read.
     pub(super) fn fetch(&mut self, id: RequestId, now: Timestamp) -> Option<Vec<Dropped>> {
         let Some(inbox) = &self.inbox else {

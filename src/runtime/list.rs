@@ -87,7 +87,7 @@ impl LiveList {
         Ok(())
     }
 
-    /// Ends the view: those who wait are told.
+    /// Ends the view, and wakes the waiting calls.
     pub(crate) fn end(&self) {
         self.live.end();
     }

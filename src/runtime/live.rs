@@ -38,7 +38,7 @@ pub(super) struct Changes {
     uploads: watch::Receiver<Arc<Uploads>>,
 }
 
-/// A view that somebody watches: what a collector of any of them needs.
+/// A live view, with everything that a collector of any view needs.
 pub(super) trait WatchedView: Send + Sync {
     /// The update that a collector is told.
     type Update: Send;
@@ -118,13 +118,13 @@ impl Live {
         self.callers.outside(inner)
     }
 
-    /// Tells those who wait that something else is shown.
+    /// Wakes the waiting calls, because the view has changed.
     pub(super) fn tell(&self) {
         self.bell
             .send_modify(|count| *count = count.wrapping_add(1));
     }
 
-    /// Ends the view: those who wait are told.
+    /// Ends the view, and wakes the waiting calls.
     pub(super) fn end(&self) {
         self.has_ended.store(true, Ordering::Relaxed);
         self.tell();

@@ -25,7 +25,7 @@ pub(super) type OpenAnswer = Answer<Result<Arc<ClientCore>, SampanError>>;
 /// Told when a client is closed, and its data are wiped if that was asked for.
 pub(super) type SignOutAnswer = Answer<Result<(), SampanError>>;
 
-/// A machine's answer, and the commit that holds what the call wrote.
+/// A machine's answer, and the commit with the writes of the call.
 pub(super) type RequestAnswer = Answer<Result<(Reply, CommitSeq), SampanError>>;
 
 /// One thing the API asks of the loop.
@@ -55,7 +55,7 @@ pub(super) enum Command {
         /// Told when reads find the store.
         done: Answer<Result<(), SampanError>>,
     },
-    /// Take what other processes of the app left for a client.
+    /// Import the work that other processes of the app left for a client.
     Import {
         /// The client's id.
         client: ClientId,
@@ -192,8 +192,8 @@ impl Mailbox {
         Ok(answer)
     }
 
-    /// Hands a call to a client's machine and waits for the call's answer, and for the commit whose state
-    /// holds what the call wrote.
+    /// Passes a call to a client's machine and waits for the answer, and for the commit with the writes of the
+    /// call.
     pub(crate) async fn write<C: Call>(
         &self,
         client: &ClientId,
@@ -235,7 +235,7 @@ impl Mailbox {
         self.ask(|done| Command::Wake { client, done }).await?
     }
 
-    /// Takes what other processes of the app left.
+    /// Imports the work that other processes of the app left.
     pub(crate) async fn import(&self, client: &ClientId) -> Result<InboxReport, SampanError> {
         let client = client.clone();
         self.ask(|done| Command::Import { client, done }).await?
@@ -296,7 +296,7 @@ impl Mailbox {
         .await?
     }
 
-    /// Has the loop read whether the app wants a client to be online. It does not wait.
+    /// Makes the loop read the app's wish for a client. The call does not wait.
     pub(super) fn wish(&self, tasks: &Handle, core: &Arc<ClientCore>) -> Result<(), SampanError> {
         let core = Arc::clone(core);
         self.post(tasks, Command::Wish { core })
@@ -313,7 +313,7 @@ impl Mailbox {
             .await?
     }
 
-    /// Passes on what the operating system said about the network.
+    /// Passes on a report of the operating system about the network.
     pub(crate) async fn network(&self, hint: NetworkChange) -> Result<(), SampanError> {
         self.tell(Command::Network(hint)).await
     }

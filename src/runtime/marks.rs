@@ -40,7 +40,7 @@ pub(super) struct Unread(Mutex<(Dirty, CommitSeq)>);
 type Flag = watch::Sender<u64>;
 
 impl Marks {
-    /// Raises the flags of what was touched.
+    /// Raises the flags of the touched conversations.
     pub(super) fn raise(&self, seq: CommitSeq, touched: &Touched) {
         locked(&self.lists).retain(|list| {
             let list = list.upgrade();
@@ -71,7 +71,7 @@ impl Marks {
         self.flags().entry(number).or_default().subscribe()
     }
 
-    /// Collects what is touched from now on.
+    /// Collects touched conversations from now on.
     pub(super) fn collect(&self) -> Arc<Unread> {
         let unread = Arc::default();
         locked(&self.lists).push(Arc::downgrade(&unread));
@@ -96,8 +96,8 @@ impl Unread {
         true
     }
 
-    /// Takes what was touched up to the commit of a snapshot that is being read. A commit that was
-    /// not told of yet may have touched anything.
+    /// Takes the conversations that were touched up to the commit of a snapshot. A commit that was not reported
+    /// yet may have touched any.
     pub(super) fn take(&self, seq: CommitSeq) -> Dirty {
         let mut unread = locked(&self.0);
         let dirty = std::mem::replace(&mut unread.0, Dirty::These(BTreeSet::new()));

@@ -41,7 +41,7 @@ impl Runtime {
     /// A refresh ends: with the last one, a client that was to be offline goes offline.
     pub(super) fn leave(&self, core: &Arc<ClientCore>) {
         if core.board.wish.end_visit() && !core.store.is_closed() {
-            // An engine that was shut down meanwhile has nobody online.
+            // In an engine that was shut down meanwhile no client is online.
             let _ = self.goes_offline(core);
         }
     }

@@ -43,7 +43,7 @@ struct NotRead {
 }
 
 impl OnlineWish {
-    /// Notes what the app says.
+    /// Notes the app's wish.
     pub(super) fn say(&self, online: Option<SignIn>) {
         self.said().say(online);
     }

@@ -61,7 +61,7 @@ impl LiveOutbox {
         live::next(self, have).await
     }
 
-    /// Ends the view: those who wait are told.
+    /// Ends the view, and wakes the waiting calls.
     pub(crate) fn end(&self) {
         self.live.end();
     }

@@ -161,8 +161,8 @@ async fn pump(
 }
 
 impl Hooks {
-    /// The frame with what the plug-ins made of the messages in it. A frame without messages of others, and one that
-    /// cannot be read, is the same.
+    /// The frame, with the plug-ins' changes of the messages in it. A frame without messages of others, and one
+    /// that cannot be read, stays as it is.
     async fn pass(&self, frame: Frame) -> Frame {
         let encoding = match &frame {
             Frame::Binary(_) => Encoding::Binary,

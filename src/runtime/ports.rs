@@ -15,7 +15,7 @@ use crate::views::{Holds, SyncState, Typing};
 
 /// The world around a [`TurnLoop`](super::TurnLoop). No method waits.
 pub trait Ports {
-    /// Where the commits of a client go.
+    /// The writer of a client's commits.
     type Writer: StoreWriter;
     /// The place that a call's answer is given to.
     type Call;
@@ -39,19 +39,19 @@ pub trait Ports {
     /// Makes it readable whether a client's store takes writes.
     fn health_changed(&mut self, client: &ClientId, health: &StoreHealth);
 
-    /// Makes it readable how far a client has come with what it missed.
+    /// Publishes the progress of a client's catch-up.
     fn sync_changed(&mut self, _client: &ClientId, _state: SyncState) {}
 
     /// Makes it readable who writes in a client's conversations.
     fn typing_changed(&mut self, _client: &ClientId, _typing: Typing) {}
 
-    /// Makes it readable what a client keeps back although it is signed in.
+    /// Publishes the work that a client delays although it is signed in.
     fn holds_changed(&mut self, _client: &ClientId, _holds: Holds) {}
 
     /// A client's store has another state than before: those who watch it look again.
     fn committed(&mut self, _client: &ClientId, _seq: CommitSeq, _touched: &Touched) {}
 
-    /// Answers a call: the client's store is at this commit, which holds what the call wrote.
+    /// Answers a call, with the client's commit that holds the writes of the call.
     fn answer(&mut self, call: Self::Call, seq: CommitSeq, answer: Result<Reply, SampanError>);
 
     /// Asks a client's signer; the outcome is handed to [`TurnLoop::signed`](super::TurnLoop::signed).
@@ -63,7 +63,7 @@ pub trait Ports {
         operation: SigningRequest,
     );
 
-    /// Works on a client's files; what a step of an upload brings is handed to
+    /// Works on a client's files. The result of a step of an upload goes to
     /// [`TurnLoop::uploaded`](super::TurnLoop::uploaded).
     fn media(&mut self, _slot: ClientSlot, _client: &ClientId, _effect: MediaEffect) {}
 
@@ -95,7 +95,7 @@ pub trait Ports {
 /// The state of an extension inbox after a fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InboxRemainder {
-    /// There is more to fetch.
+    /// There is more to read.
     More,
     /// Everything that can be taken was taken.
     Nothing,

@@ -14,19 +14,19 @@ const PAUSE: Duration = Duration::from_millis(250);
 pub(super) struct Telling {
     told: SyncState,
     told_at: Duration,
-    /// When something that was held back is to be told.
+    /// The time of the next report, if one is delayed.
     due_at: Option<Duration>,
     /// The last report of the entries that are kept back.
     holds: ElapsedHolds,
 }
 
 impl Telling {
-    /// When there is something to tell that was held back.
+    /// The time of the next report, if one is delayed.
     pub(super) const fn due_at(&self) -> Option<Duration> {
         self.due_at
     }
 
-    /// Takes how far the machine has come; answers what is to be told of it now.
+    /// Takes the machine's progress; answers the report that is due now.
     pub(super) fn note(&mut self, now: Now, progress: CatchUpProgress) -> Option<SyncState> {
         let next = self.state(now.wall, progress);
         self.due_at = None;
@@ -44,8 +44,7 @@ impl Telling {
         Some(next)
     }
 
-    /// Takes what the machine keeps back; answers it by the device's clock, if it is not the same as
-    /// before.
+    /// Takes the machine's delays; answers them by the device's clock, if they have changed.
     pub(super) fn hold(&mut self, now: Now, holds: ElapsedHolds) -> Option<views::Holds> {
         if holds == self.holds {
             return None;

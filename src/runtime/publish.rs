@@ -76,7 +76,7 @@ impl Publisher {
         lock(&self.subscribers).push(subscriber);
     }
 
-    /// Hands over what happened. Subscribers that are gone are forgotten.
+    /// Passes events to the subscribers. Subscribers that left are forgotten.
     pub(crate) fn publish(&self, events: &[Event]) {
         if events.is_empty() {
             return;
@@ -85,13 +85,13 @@ impl Publisher {
         subscribers.retain(|subscriber| subscriber.strong_count() > 0);
         let present: Vec<_> = subscribers.iter().filter_map(Weak::upgrade).collect();
         drop(subscribers);
-        // Subscribers are woken without a lock: they may do what they like.
+        // Subscribers are woken without a lock, because they may do anything.
         for subscriber in present {
             subscriber.push(events);
         }
     }
 
-    /// Ends all subscriptions, once what waits for them is taken.
+    /// Ends all subscriptions, once their waiting events are taken.
     pub(crate) fn end(&self) {
         let subscribers = std::mem::take(&mut *lock(&self.subscribers));
         for subscriber in subscribers.iter().filter_map(Weak::upgrade) {
@@ -157,7 +157,7 @@ impl Subscriber for Queue {
 }
 
 impl Queue {
-    /// Ends the subscription: what waits is thrown away.
+    /// Ends the subscription: waiting events are dropped.
     pub(crate) fn cancel(&self) {
         let mut state = lock(&self.state);
         state.phase = QueuePhase::Cancelled;

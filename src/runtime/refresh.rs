@@ -215,7 +215,7 @@ fn arrived(
         arrived.extend(now.map(|message| (number, message)));
     }
     arrived.sort_by(|(_, a), (_, b)| (b.sent_at, &b.key).cmp(&(a.sent_at, &a.key)));
-    // The count alone tells what another device read: so many of the newest are unread.
+    // The count alone tells the reads of another device: this many of the newest are unread.
     arrived.retain(|(number, _)| match unread.get_mut(number) {
         Some(0) => false,
         Some(left) => {

@@ -43,7 +43,7 @@ pub(crate) struct Runtime {
     pub(super) publisher: Publisher,
     pub(super) board: Arc<EngineBoard>,
     pub(super) callers: Callers,
-    /// Where tasks run beside the loop; they never block.
+    /// The tokio runtime for tasks beside the loop; they never block.
     pub(super) tasks: Handle,
     reads: Threads,
     /// Threads that copy files.
@@ -177,7 +177,7 @@ impl Runtime {
         self.mailbox.sign_out(core, after, unsent).await
     }
 
-    /// Does what the app wants done with unsent work, before its client signs out.
+    /// Treats unsent work as the app wants it, before its client signs out.
     async fn decide_unsent(
         &self,
         core: &Arc<ClientCore>,

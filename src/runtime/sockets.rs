@@ -16,7 +16,7 @@ use crate::wire::route::Route;
 use crate::wire::{CloseCode, Frame};
 use crate::{Limits, ServerAddress};
 
-/// The status of an HTTP answer that holds what was asked for.
+/// The status of an HTTP answer with the requested content.
 const OK: u16 = 200;
 
 /// How long a closed socket may take to say goodbye when somebody waits for that.
@@ -36,7 +36,7 @@ pub(super) struct Sockets {
     failures: Failures,
 }
 
-/// The place where failures of connecting are told: to the callers who watch, and to those who ask later.
+/// The failures of connecting: for callers who watch, and for later questions.
 pub(super) struct Failures {
     board: Arc<EngineBoard>,
     publisher: Publisher,
@@ -136,7 +136,7 @@ impl Sockets {
         }
     }
 
-    /// Waits for the next thing that comes from the network. It may be dropped while it waits.
+    /// Waits for the next input from the network. The wait may be dropped.
     pub(super) async fn next(&mut self) -> LinkInput {
         loop {
             tokio::select! {
@@ -339,7 +339,7 @@ fn route_url(base: &str, app: &AppId) -> String {
     format!("{base}/v1/route?appId={app}&secure={secure}")
 }
 
-/// Escapes what a query may not hold as it is.
+/// Escapes the characters that a query may not hold.
 fn percent_encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {

@@ -48,7 +48,7 @@ struct Usage {
     emptied: u64,
 }
 
-/// Why a store can't be read now.
+/// The reason why a store can't be read now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NotOpen {
     /// The loop opens the store for a reader that asks.
@@ -220,7 +220,7 @@ impl fmt::Debug for StoreHandle {
 }
 
 impl StoreUse {
-    /// Notes what a probe found, if it found damage.
+    /// Notes the findings of a probe, if it found damage.
     pub(super) fn note(&self, report: &OpenReport) {
         if report.found_damage() {
             self.0.note(report.clone());

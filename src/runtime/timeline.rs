@@ -103,7 +103,7 @@ impl LiveTimeline {
         live::next(self, have).await
     }
 
-    /// Loads, and waits for what comes of it. A caller that leaves stops waiting only.
+    /// Loads, and waits for the outcome. The load goes on when the caller leaves.
     pub(crate) async fn load(
         &self,
         side: Side,
@@ -142,7 +142,7 @@ impl LiveTimeline {
         self.ring();
     }
 
-    /// Notes what is on the screen.
+    /// Notes the items on the screen.
     pub(crate) fn see(&self, first: ItemKey, last: ItemKey) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         *seen = Some((first, last));
@@ -150,7 +150,7 @@ impl LiveTimeline {
         self.work.notify_one();
     }
 
-    /// Takes note of what is on the screen. True when that is new.
+    /// Reads the items on the screen. True when they are new.
     fn take_seen(&self) -> bool {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let Some((first, last)) = seen.take() else {
@@ -162,7 +162,7 @@ impl LiveTimeline {
         true
     }
 
-    /// Ends the view: those who wait are told.
+    /// Ends the view, and wakes the waiting calls.
     pub(crate) fn end(&self) {
         self.live.end();
         self.work.notify_one();
@@ -264,7 +264,7 @@ impl LiveTimeline {
         );
     }
 
-    /// Notes what came of a question to the service.
+    /// Notes the outcome of a question to the service.
     fn fetched(&self, side: Side, outcome: Result<u32, SampanError>) {
         let failure = match outcome {
             Ok(added) => return self.view().answered(side, Ok(added)),
@@ -365,8 +365,8 @@ impl WatchedView for LiveTimeline {
         self.view().number()
     }
 
-    /// Reads the window, if something changed since it was read. A store that is shut, because the app
-    /// is in the background, stays shut: the window stays what it was.
+    /// Reads the window, if something changed since it was read. A store that is closed, because the app is in
+    /// the background, stays closed, and the window stays.
     async fn refresh(self: &Arc<Self>) {
         let (Some(reach), Some(typing)) = (self.live.reach(), self.live.typing()) else {
             return;
@@ -394,7 +394,7 @@ impl WatchedView for LiveTimeline {
     }
 }
 
-/// Does what a timeline wants, until it ends.
+/// Does the work that a timeline wants, until it ends.
 async fn work(timeline: Arc<LiveTimeline>) {
     let mut pace = Pace::default();
     loop {

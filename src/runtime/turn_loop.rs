@@ -54,7 +54,7 @@ impl Slots {
     }
 }
 
-/// The link, the clients at it, and what is on its way between them.
+/// The link, its clients, and the deliveries and requests between them.
 pub struct TurnLoop<P: Ports> {
     link: Link,
     link_wake_at: Option<Duration>,
@@ -109,8 +109,8 @@ impl<P: Ports> TurnLoop<P> {
         self.disk_budget = bytes;
     }
 
-    /// Lets a client take part. On return its outbox holds what was in its extension inbox, and its
-    /// machine knows what the app asked for before.
+    /// Adds a client. On return its outbox holds the work from its extension inbox, and its machine has the
+    /// app's earlier wishes.
     pub fn attach(&mut self, setup: ClientSetup<P::Writer>) {
         let now = self.ports.now();
         let client = ClientLoop::new(now, setup, self.ports.randomness());
@@ -241,7 +241,7 @@ impl<P: Ports> TurnLoop<P> {
         });
     }
 
-    /// Hands in what a step of an upload brought.
+    /// Passes in the result of a step of an upload.
     pub fn uploaded(
         &mut self,
         slot: ClientSlot,
@@ -253,7 +253,7 @@ impl<P: Ports> TurnLoop<P> {
         });
     }
 
-    /// Hands an input to the link and carries out what follows.
+    /// Passes an input to the link and carries out the consequences.
     pub fn link(&mut self, input: LinkInput) {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
@@ -336,7 +336,7 @@ impl<P: Ports> TurnLoop<P> {
         }
     }
 
-    /// Shares the disk budget out: to each store what the others leave, and an even part at least.
+    /// Shares the disk budget: each store gets the part that the others leave, and an even part at least.
     fn share_disk(&mut self) {
         let Some(budget) = self.disk_budget else {
             return;
@@ -351,7 +351,7 @@ impl<P: Ports> TurnLoop<P> {
         }
     }
 
-    /// Brings everything that was committed to disk, and releases what waited for that.
+    /// Makes all commits durable, and releases the effects that waited for that.
     pub fn flush_all(&mut self) {
         for slot in self.slots() {
             self.work(slot, |client, _| client.flush());
@@ -458,7 +458,7 @@ impl<P: Ports> TurnLoop<P> {
         });
     }
 
-    /// Does something with a client, and carries out what follows.
+    /// Does work on a client, and carries out the consequences.
     fn work(
         &mut self,
         slot: ClientSlot,

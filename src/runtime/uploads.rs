@@ -65,7 +65,7 @@ impl Uploads {
         }
     }
 
-    /// Does what the machine wants with a client's files.
+    /// Carries out the machine's wish for a client's files.
     pub(super) fn carry_out(
         &mut self,
         slot: ClientSlot,
@@ -401,7 +401,7 @@ impl Step {
         })
     }
 
-    /// Waits for the answer, tells how far the upload is, and gives up when nothing moves.
+    /// Waits for the answer, reports the progress of the upload, and gives up when nothing moves.
     async fn watch(
         &self,
         exchange: impl Future<Output = Result<HttpAnswer, NetError>>,
@@ -439,7 +439,7 @@ struct FileFeed {
     pieces: mpsc::Receiver<Bytes>,
     /// Bytes of the file that the socket took.
     through: Arc<AtomicU64>,
-    /// Why the file could not be read.
+    /// The reason why the file could not be read.
     flaw: Arc<Mutex<Option<String>>>,
 }
 

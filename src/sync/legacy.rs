@@ -5,7 +5,7 @@ use crate::model::{
 };
 use crate::store::{ImportedMessage, Put, Span, Teller};
 
-/// Some of what a cache held: few enough for one commit.
+/// A part of a cache's content, small enough for one commit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LegacyPart {
     /// Whose cache it is.
@@ -14,7 +14,7 @@ pub struct LegacyPart {
     pub conversations: Vec<LegacyConversation>,
     /// Messages that the service had named.
     pub messages: Vec<ImportedMessage>,
-    /// Where the cache claims that nothing is missing.
+    /// The stretches in which the cache claims that nothing is missing.
     pub runs: Vec<(ConversationId, Span)>,
     /// Messages that were never sent.
     pub drafts: Vec<LegacyDraft>,
@@ -59,7 +59,7 @@ pub struct LegacyTaken {
     pub no_room: Vec<LocalId>,
 }
 
-/// How many rows were new, how many changed what was there, and how many did not.
+/// The numbers of rows that were new, changed stored data, and changed nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LegacyTally {
     /// New on this device.

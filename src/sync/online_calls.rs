@@ -55,7 +55,7 @@ pub struct WhoIsOnline {
     pub clients: Vec<ClientId>,
 }
 
-/// Ask who is watched, and what is known of them.
+/// Ask for the watched clients and their known states.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Watched;
 

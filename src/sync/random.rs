@@ -70,7 +70,7 @@ impl Randomness {
         let (high, low) = (self.next_u64(), self.next_u64());
         match LocalId::new(format!("{high:016x}{low:016x}")) {
             Ok(id) => id,
-            // 32 digits are within 1..=64 characters, whatever the numbers.
+            // 32 digits are within 1..=64 characters for all numbers.
             Err(_) => self.local_id(),
         }
     }
@@ -81,7 +81,7 @@ impl Randomness {
         let prefix = ConversationId::LOCAL_PREFIX;
         match ConversationId::new(format!("{prefix}{high:016x}{low:016x}")) {
             Ok(id) => id,
-            // 38 characters are within 1..=64, whatever the numbers.
+            // 38 characters are within 1..=64 for all numbers.
             Err(_) => self.local_conversation_id(),
         }
     }

@@ -221,7 +221,7 @@ pub struct KeepFailed {
     pub conversation: ConversationId,
     /// The message that was to be sent.
     pub message: NewMessage,
-    /// Why it failed, in the app's words.
+    /// The reason of the failure, in the app's words.
     pub reason: String,
 }
 
@@ -241,7 +241,7 @@ pub struct RemoveMessage {
     pub message: MessageKey,
 }
 
-/// Change what an own message says: shown at once, told to the service behind the message.
+/// Edit an own message: visible at once, told to the service after the message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EditMessage {
     /// The conversation.
@@ -293,7 +293,7 @@ pub struct MarkRead {
 pub struct MarkReadMessage {
     /// The conversation.
     pub conversation: ConversationId,
-    /// The message; an unsent one stands for the newest message held.
+    /// The message; an unsent one stands for the newest stored message.
     pub message: MessageKey,
 }
 
@@ -428,7 +428,7 @@ pub struct QueryHistory {
     pub query: HistoryQuery,
 }
 
-/// Ask for history forward in time, beside what is held, and store it.
+/// Ask for history forward in time, after stored messages, and store it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FetchNewer {
     /// The conversation.
@@ -478,7 +478,7 @@ pub struct CountConversations {
     pub query: ConversationQuery,
 }
 
-/// Ask how many members a conversation has; of a chat room, how many are inside and online.
+/// Ask for the number of a conversation's members; for a chat room, of those inside and online.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CountMembers {
     /// The conversation.

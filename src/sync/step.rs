@@ -30,7 +30,7 @@ pub enum ClientInput {
     Signed {
         /// The effect that asked.
         effect: EffectId,
-        /// The signature, or what the signer said.
+        /// The signature, or the signer's error.
         outcome: Result<OperationSignature, String>,
     },
     /// The service refused the session of the account with which the client signs in.
@@ -57,7 +57,7 @@ pub enum ClientInput {
 /// ([`Batch::class`](crate::store::Batch::class)). The parts are carried out in the order of the fields.
 #[derive(Debug, Default)]
 pub struct Step {
-    /// Answers to API calls. A call is answered when what it wrote is durable.
+    /// Answers to API calls. A call is answered when its writes are durable.
     pub replies: Vec<(RequestId, Result<Reply, RequestError>)>,
     /// Requests for the link, in order.
     pub requests: Vec<LinkRequest>,
@@ -74,7 +74,7 @@ pub struct Step {
     pub transient: Vec<Message>,
     /// The events of members: told and not kept.
     pub notices: Vec<MembersNotice>,
-    /// Clients that are watched and what the service told of them: told and not kept.
+    /// Watched clients with the states that the service told: told and not kept.
     pub presence: Vec<WatchedClient>,
     /// The clients that write, by conversation, if that changed.
     pub typing: Option<TypingClients>,
@@ -149,7 +149,7 @@ pub enum MediaEffect {
     Unspool {
         /// Its name.
         file: String,
-        /// Where others find it, if it was uploaded.
+        /// The URL of the uploaded file, if it was uploaded.
         stored_at: Option<String>,
     },
     /// Remove from the spool every file that is not among these.

@@ -13,7 +13,7 @@ pub enum Uploaded {
     Confirmed,
 }
 
-/// Why a step of an upload brought nothing.
+/// The reason why a step of an upload brought nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UploadError {
     /// Nobody was reached, or there was trouble that passes.

@@ -14,8 +14,7 @@ use crate::store::{StoreError, Tended};
 const TEND_PAUSE: Duration = Duration::from_millis(10);
 
 impl<C, W: StoreWriter> ClientLoop<C, W> {
-    /// Brings what was committed to disk if it is time, and releases the acknowledgements that
-    /// waited for that.
+    /// Makes the commits so far durable if it is time, and releases the acknowledgements that waited for that.
     pub(in crate::runtime) fn flush_if_due(
         &mut self,
         now: Now,
@@ -34,7 +33,7 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
         }
     }
 
-    /// Brings what was committed to disk now.
+    /// Makes the commits so far durable now.
     pub(in crate::runtime) fn flush(&mut self) -> Result<AfterCommit<C>, StoreError> {
         let ClientPhase::Working(working) = &mut self.phase else {
             return Ok(AfterCommit::default());

@@ -72,7 +72,7 @@ impl Watched {
         self.to_read.store(rows, Ordering::Relaxed);
     }
 
-    /// Notes what was read; breaks when it was cancelled.
+    /// Notes the rows read so far; breaks when the import was cancelled.
     fn note_read(&self, read: u64, to_read: u64) -> ControlFlow<()> {
         self.read.store(read, Ordering::Relaxed);
         self.to_read.store(to_read, Ordering::Relaxed);

@@ -24,8 +24,8 @@ pub struct LegacySource {
     pub scope: LegacyScope,
 }
 
-/// Which conversations of a cache are taken. The Objective-C and Java SDKs keep what several apps of one
-/// build cached, such as a test app and the real one, in one file.
+/// The conversations of a cache to import. The Objective-C and Java SDKs keep the caches of several apps of one
+/// build, such as a test app and the real one, in one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, uniffi::Enum)]
 pub enum LegacyScope {
     /// Those that are on this device already, and those that the service tells of when the session is open.
@@ -36,7 +36,7 @@ pub enum LegacyScope {
     AllConversations,
 }
 
-/// How far an import is.
+/// The progress of an import.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Record)]
 pub struct LegacyProgress {
     /// Rows read out of the cache.
@@ -68,15 +68,15 @@ pub struct LegacyReport {
     pub repeated: u64,
     /// Each row that was not taken, and why.
     pub left: Vec<LegacyLeft>,
-    /// Where the file is damaged: rows there are lost.
+    /// The damaged places of the file, whose rows are lost.
     pub damage: Vec<String>,
-    /// Messages with a time before 2011 or after tomorrow. They are taken as they are.
+    /// The number of messages with a time before 2011 or after tomorrow, which are imported as they are.
     pub odd_times: u64,
     /// True if the import was cancelled before its end. The same call again takes the rest.
     pub is_cancelled: bool,
 }
 
-/// How many rows were new on this device, changed what was there, or did not.
+/// The rows that were new on this device, changed stored data, or changed nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Record)]
 pub struct LegacyCounts {
     /// New on this device.
@@ -125,11 +125,11 @@ pub struct LegacyLeft {
     pub conversation: Option<String>,
     /// Its message id or token, as far as the row has one.
     pub message: Option<String>,
-    /// Why.
+    /// The reason.
     pub reason: LegacyReason,
 }
 
-/// Why a row was not taken.
+/// The reason why a row was not imported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, uniffi::Enum)]
 #[non_exhaustive]
 pub enum LegacyReason {
@@ -137,9 +137,9 @@ pub enum LegacyReason {
     UnknownConversation,
     /// It names no conversation.
     NoConversation,
-    /// It is a draft without content, such as a file that was never uploaded.
+    /// The row is a draft without content, such as a file that was never uploaded.
     NoContent,
-    /// It is a draft, and the same was sent soon afterwards.
+    /// The row is a draft, and the same message was sent soon afterwards.
     SentAfterAll,
     /// The outbox has no room for the draft: retry or discard others, and import again.
     OutboxFull,
@@ -148,7 +148,7 @@ pub enum LegacyReason {
 }
 
 impl LegacyReport {
-    /// Adds what became of a part.
+    /// Adds the outcome of a part.
     pub(super) fn note(&mut self, taken: &LegacyTaken) {
         self.conversations = self.conversations.plus(taken.conversations);
         self.messages = self.messages.plus(taken.messages);

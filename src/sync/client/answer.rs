@@ -22,7 +22,7 @@ pub(super) enum Answer {
         /// Its name of the number, or the words of the app's hook.
         reason: String,
     },
-    /// There is no answer.
+    /// No answer came.
     Unanswered(Unanswered),
 }
 

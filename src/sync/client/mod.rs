@@ -118,7 +118,7 @@ struct Paces {
     others: Pace,
 }
 
-/// Why a request was sent.
+/// The reason of a request.
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
@@ -184,7 +184,7 @@ struct Turn<'a, 's> {
 }
 
 impl Client {
-    /// Makes the machine from what the store holds: unsent entries wait again, in their order.
+    /// Makes the machine from the store: unsent entries wait again, in their order.
     #[must_use]
     pub fn rebuild(settings: ClientSettings, store: &Store, randomness: Randomness) -> Self {
         let limits = &settings.limits;
@@ -495,7 +495,7 @@ impl Client {
         Ok(())
     }
 
-    /// When the machine may have something to do by itself. Due work was done just now, as far as it could be.
+    /// The time at which the machine may have work. Due work was done just now, as far as possible.
     fn next_wake(&self, now: Duration) -> Option<Duration> {
         let mut wakes = Vec::new();
         self.session.wake(&mut wakes);

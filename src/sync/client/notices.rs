@@ -20,7 +20,8 @@ const NOTICES_MAX: usize = 16;
 #[derive(Debug, Default)]
 pub(in crate::sync::client) struct Notices {
     last: BTreeMap<ConversationNumber, BTreeSet<NoticeTold>>,
-    /// The event that this client was told of itself alone: the same event follows once more, for all members.
+    /// The last event that this client alone was told of itself: the same event follows once more, for all
+    /// members.
     own: BTreeMap<ConversationNumber, MembersEvent>,
 }
 
@@ -63,7 +64,7 @@ impl Notices {
 }
 
 impl Notices {
-    /// Notes that this client was told of itself, and what.
+    /// Notes an event that this client was told of itself.
     pub(in crate::sync::client) fn note_own(
         &mut self,
         number: ConversationNumber,
@@ -98,8 +99,8 @@ impl Client {
         }
     }
 
-    /// Tells the app what a comparison of two lists of members shows: who came and who is gone, not by whom.
-    /// The notification of the same change may still come: it has the time of the row.
+    /// Tells the app the difference of two lists of members: who joined and who left, without an author. The
+    /// notification of the same change may still come, with the time of the row.
     pub(in crate::sync::client) fn tell_difference(
         &mut self,
         turn: &mut Turn<'_, '_>,

@@ -2,17 +2,17 @@
 
 use super::Client;
 
-/// How far a client has come with what it missed while it had no session.
+/// A client's progress with the messages that it missed without a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CatchUpProgress {
-    /// There is no session, or the service does not tell which conversations changed.
+    /// There is no session, or the service does not tell the changed conversations.
     #[default]
     Unknown,
-    /// Some of what was missed is not in the store yet.
+    /// Some missed messages are not in the store yet.
     CatchingUp {
         /// So many conversations are caught up with.
         done: u32,
-        /// So many are known to be behind, those that are done included.
+        /// The number of conversations that were behind, the finished ones included.
         total: u32,
     },
     /// Nothing that was missed is left to be fetched.
@@ -20,7 +20,7 @@ pub enum CatchUpProgress {
 }
 
 impl Client {
-    /// How far it has come with what it missed, as the last step left it.
+    /// The progress of the catch-up after the last step.
     #[must_use]
     pub fn progress(&self) -> CatchUpProgress {
         if !self.session.is_open() || self.directory.is_given_up() {

@@ -17,7 +17,7 @@ impl ServiceClock {
         self.shown = shown.map(|shown| (shown, now.elapsed)).or(self.shown);
     }
 
-    /// The time by the service's clock, as far as it is known; else by the device's.
+    /// The time by the service's clock if it is known, otherwise by the device's.
     pub(in crate::sync::client) fn now(self, now: Now) -> Timestamp {
         self.shown.map_or(now.wall, |(shown, at)| {
             shown.saturating_add(now.elapsed.saturating_sub(at))

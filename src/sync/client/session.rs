@@ -30,7 +30,7 @@ const RENEWED_IN_LAST: u32 = 10;
 /// The pauses after a renewal that failed for the time being.
 const RENEWALS: Backoff = Backoff::plain(Duration::from_secs(60), Duration::from_secs(3_600));
 
-/// The session's state and what belongs to it.
+/// The session's state and its data.
 #[derive(Debug, Default)]
 pub(super) struct Session {
     phase: SessionPhase,

@@ -39,7 +39,7 @@ struct Attached {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Network {
-    /// There is one, as far as is known.
+    /// There is a network, as far as is known.
     Up,
     /// The operating system said that there is none.
     Down,
@@ -53,7 +53,7 @@ enum Lifecycle {
     Refused,
 }
 
-/// Where the connection stands, with what only that state has.
+/// The state of the connection, with the data that only this state has.
 #[derive(Debug)]
 enum LinkPhase {
     Idle,
@@ -82,7 +82,7 @@ struct Socket {
     heard_at: Duration,
     /// When the last heartbeat was sent.
     echoed_at: Option<Duration>,
-    /// By when something must come, because there is doubt that the socket lives.
+    /// The time by which a frame must come, because the socket may be dead.
     doubted_until: Option<Duration>,
 }
 
@@ -308,7 +308,7 @@ impl Link {
             _ => return,
         }
         if subprotocol != Some(self.options.subprotocol.name()) {
-            // A service that does not echo what was proposed would not understand our frames.
+            // A service that does not echo the proposed subprotocol would not understand our frames.
             self.drop_socket(now, step);
             return;
         }
@@ -492,7 +492,7 @@ impl Link {
         }
     }
 
-    /// Starts what is wanted and not under way, and stops what is not wanted.
+    /// Starts the wanted work that is not in progress, and stops the rest.
     fn pursue(&mut self, now: Duration, step: &mut LinkStep) {
         let wanted = self.lifecycle == Lifecycle::Active
             && self.clients.values().any(|it| it.wish == LinkWish::Online);

@@ -137,7 +137,7 @@ impl Addresses {
         }
     }
 
-    /// The service sent us away: what the router said is out of date.
+    /// Forgets the router's answer, because the service sent us away.
     pub(super) fn forget(&mut self) {
         if let Self::Routed { told, .. } = self {
             *told = None;

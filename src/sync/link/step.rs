@@ -11,7 +11,7 @@ use crate::{Limits, ServerAddress};
 pub struct LinkOptions {
     /// The application; it travels with the commands that open sessions.
     pub app_id: AppId,
-    /// Where the service is.
+    /// The address of the service.
     pub server: ServerAddress,
     /// The one subprotocol that is proposed.
     pub subprotocol: Subprotocol,
@@ -23,7 +23,7 @@ pub struct LinkOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientSlot(pub u32);
 
-/// The number of one socket, from connecting to its end; what concerns an older one is ignored.
+/// The number of one socket, from connecting to its end. Inputs of an older socket are ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionNumber(pub u64);
 
@@ -125,8 +125,8 @@ pub struct LinkStep {
     pub deliveries: Vec<(ClientSlot, Delivery)>,
     /// The connection's state, if it changed.
     pub state: Option<ConnectionState>,
-    /// When to wake the link, counted from the `now` of this step; none for never. It replaces
-    /// what an earlier step asked for.
+    /// The time to wake the link, counted from the `now` of this step; none for never. It replaces the time of
+    /// an earlier step.
     pub wake_after: Option<Duration>,
 }
 
@@ -180,7 +180,7 @@ pub enum Delivery {
     /// The connection is gone. All requests of the client that were pending were answered before
     /// this with [`Unanswered::ConnectionLost`].
     Disconnected,
-    /// The service refuses the application, so nobody will connect until some client wishes it anew.
+    /// The service refuses the application, so the link does not connect until a client asks for it anew.
     Refused {
         /// The service's number.
         code: ServiceCode,
@@ -197,12 +197,12 @@ pub enum Delivery {
     Notified(Envelope),
 }
 
-/// Why a request has no answer.
+/// The reason why a request has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Unanswered {
-    /// There is no connection: it was not sent.
+    /// There is no connection: the request was not sent.
     NotConnected,
-    /// It is larger than a command may be: it was not sent.
+    /// The request is larger than a command may be: it was not sent.
     TooLong,
     /// Nothing came in time, on a connection that is alive as far as is known.
     TimedOut,

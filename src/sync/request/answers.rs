@@ -31,7 +31,7 @@ pub struct Enqueued {
     pub tries: u32,
 }
 
-/// Unsent work is given up, as far as that can be.
+/// The discarded unsent work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DiscardedMessage {
     /// The possible arrival of the message at others.

@@ -3,7 +3,7 @@
 use crate::error::{Obstacle, SampanError, Subject};
 use crate::wire::{self, ServiceCode};
 
-/// Why an API call failed.
+/// The reason why an API call failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
     /// There is no open session and the call needs one.

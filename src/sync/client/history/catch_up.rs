@@ -24,7 +24,7 @@ pub(in crate::sync::client) struct CatchUp {
     ever_wanted: u32,
     asked: BTreeSet<ConversationNumber>,
     refused: BTreeMap<ConversationNumber, Refusals>,
-    /// Where the service refused history because this client is not in the conversation.
+    /// The conversations whose history the service refused because this client is not in them.
     out_of_reach: BTreeSet<ConversationNumber>,
     focus: Option<ConversationNumber>,
 }
@@ -87,7 +87,8 @@ impl CatchUp {
         !self.out_of_reach.contains(&number)
     }
 
-    /// How many conversations were caught up with since the session opened, and how many are behind.
+    /// The number of conversations that were caught up with since the session opened, and of those that are
+    /// behind.
     pub(in crate::sync::client) fn counts(&self) -> (u32, u32) {
         let left = u32::try_from(self.wanted.len()).unwrap_or(u32::MAX);
         debug_assert!(

@@ -51,7 +51,7 @@ enum Asked {
     Yes,
 }
 
-/// How far the list has come on this connection.
+/// The progress of the list on this connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Listing {
     /// Not begun, or given up because the service refuses it.
@@ -338,7 +338,7 @@ impl Client {
             if row.freshness == Freshness::Stale {
                 self.directory.want(number);
             }
-            // Where this client is out of it, the list has said so by not naming it.
+            // The list does not name a conversation that this client is out of.
             if row.history.end() == HistoryEnd::Behind && !row.is_closed() {
                 self.want_history(turn, number)?;
             }

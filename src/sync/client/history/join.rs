@@ -24,8 +24,8 @@ use crate::store::{
 use crate::sync::client::history::pages::fall_behind;
 use crate::sync::client::{Client, Turn};
 
-/// How long an own acknowledgement may overtake a message that is older than what it acknowledges:
-/// for so long the tail of its conversation is not trusted when the connection breaks.
+/// The time for which an own acknowledgement may overtake an older message: for so long the tail of its
+/// conversation is not trusted when the connection breaks.
 const OVERTAKING: Duration = Duration::from_secs(30);
 
 /// When the service took a message, as far as the way on which it came proves it.
@@ -37,12 +37,12 @@ pub(in crate::sync::client) enum Taken {
     Sometime,
 }
 
-/// Where each conversation's unbroken end begins, on the present session.
+/// The beginning of each conversation's unbroken end, in the present session.
 #[derive(Debug, Default)]
 pub(in crate::sync::client) struct Tails {
     /// When the session opened, where the service said so.
     opened_at: Option<Timestamp>,
-    /// Of each conversation, the oldest message from which on everything is held to the present.
+    /// For each conversation, the oldest message from which on everything to the present is stored.
     from: BTreeMap<ConversationNumber, Position>,
     /// How often this client went out of a conversation on this session, or was found to have been
     /// out of it.
@@ -128,7 +128,7 @@ impl Tails {
 }
 
 impl Client {
-    /// Joins a message that was just stored to what is held, as far as that is proved.
+    /// Joins a message that was just stored to the stored history, as far as the order proves it.
     pub(in crate::sync::client) fn join(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -140,7 +140,7 @@ impl Client {
         let taken = self.taken_in(turn, number, position, taken)?;
         let other = match (tail, taken) {
             (Some(from), _) if *position >= from => from,
-            // It was overtaken by the message that began the tail.
+            // The message that began the tail overtook this one.
             (Some(from), Taken::Now) => {
                 self.tails.begin(number, position.clone());
                 from
@@ -153,8 +153,8 @@ impl Client {
         Ok(())
     }
 
-    /// A message that is pushed after this client went out of its conversation, and that was taken
-    /// before, proves nothing: what followed it was not pushed.
+    /// A message that was accepted before this client went out of its conversation, and is pushed afterwards,
+    /// proves nothing: later messages were not pushed.
     fn taken_in(
         &self,
         turn: &Turn<'_, '_>,
@@ -168,8 +168,8 @@ impl Client {
         Ok(if before { Taken::Sometime } else { taken })
     }
 
-    /// Where the unbroken end begins. Its oldest messages may have been evicted since: then it begins
-    /// at what is left of it.
+    /// The beginning of the unbroken end. If its oldest messages were evicted since, the end begins at its
+    /// remaining part.
     fn tail_held(
         &self,
         turn: &Turn<'_, '_>,
@@ -186,8 +186,8 @@ impl Client {
         }))
     }
 
-    /// Where the unbroken end begins that a message continues: at what is held, if nothing can
-    /// have been missed since; at the message itself, if the catch-up has still to say.
+    /// The beginning of the unbroken end that a message continues: the stored history, if nothing can have been
+    /// missed since; the message itself, if the catch-up has not decided yet.
     fn begin_tail(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -249,8 +249,8 @@ impl Client {
         self.want_history(turn, number)
     }
 
-    /// True if the held history of a conversation reaches the present: it was not behind when the service told
-    /// which conversations changed, and where nothing is held nothing was said.
+    /// True if the stored history of a conversation reaches the present: it was not behind when the service
+    /// told the changed conversations. A conversation without stored messages must have none at the service.
     fn reaches_present(&self, row: &ConversationRow) -> bool {
         self.directory.is_listed()
             && row.history.end() == HistoryEnd::Current
@@ -259,7 +259,8 @@ impl Client {
             && !nothing_known(row)
     }
 
-    /// The service has a message of this time: if it is newer than what is held, history is behind.
+    /// Takes the time of a message that the service has: if the message is newer than the stored history, the
+    /// history is behind.
     pub(in crate::sync::client) fn tail_reaches(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -275,9 +276,9 @@ impl Client {
         Ok(())
     }
 
-    /// The connection is gone. An acknowledgement may overtake a message that is older than what it
-    /// acknowledges; if the connection breaks then, the message is missed though a newer one is
-    /// held. Conversations where that may have happened are caught up with.
+    /// Handles the loss of the connection. An acknowledgement may overtake an older message. If the connection
+    /// breaks then, that message is missing although a newer one is stored. Conversations in which that may
+    /// have happened are caught up with.
     pub(in crate::sync::client) fn forget_tails(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -300,16 +301,16 @@ impl Client {
 }
 
 impl Client {
-    /// Notes that own messages overtook nothing, when there was time enough for what they might have.
+    /// Notes that own messages overtook nothing, when enough time has passed.
     pub(in crate::sync::client) fn pump_tails(&mut self, turn: &mut Turn<'_, '_>) {
         let now = turn.elapsed();
         let settled = self.tails.unsettled.take_if(|(_, due)| *due <= now);
         trust_until(turn, settled.map(|(newest, _)| newest));
     }
 
-    /// The first session since the machine was built: the process before may have been killed right
-    /// after an acknowledgement, when nothing noted that it may have overtaken a message. Where an
-    /// own message is the newest, not settled, and about as new as anything held, that may be so.
+    /// Handles the first session of the machine. The process before may have been killed right after an
+    /// acknowledgement, before it could note that the acknowledgement may have overtaken a message. This may be
+    /// so in a conversation whose newest message is an own, unsettled one, about as new as any stored message.
     pub(in crate::sync::client) fn suspect_the_past(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -338,9 +339,9 @@ impl Client {
         Ok(())
     }
 
-    /// The position that the catch-up of a conversation has to meet: the newest message that is surely held
-    /// without holes; none for nothing. Own messages at the end are taken out of the held history: which messages
-    /// they overtook is known only when history was read around them.
+    /// The position that the catch-up of a conversation must meet: the newest message that is surely stored
+    /// without holes; none for nothing. Own messages at the end are taken out of the stored history: the
+    /// messages that they overtook are known only when history was read around them.
     pub(in crate::sync::client) fn sure_end(
         &self,
         turn: &mut Turn<'_, '_>,
@@ -398,8 +399,8 @@ impl Client {
         &message.sender == self.me() && message.local_id.is_some() && message.id.is_some()
     }
 
-    /// The newest stretch that was held before anything of this session came. Where history is behind, it is the
-    /// stretch that was the newest when it fell behind, as far as it went then: sessions that ended before the
+    /// The newest stretch that was stored before this session. Where history is behind, it is the stretch that
+    /// was the newest when it fell behind, with its extent of that time: sessions that ended before the
     /// catch-up did may have left newer ones.
     fn span_before_tail(&self, number: ConversationNumber, row: &ConversationRow) -> Option<Span> {
         let tail = self.tails.of(number);

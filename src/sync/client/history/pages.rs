@@ -41,12 +41,12 @@ pub(in crate::sync::client) struct HistoryQuery {
 /// The purpose of a page.
 #[derive(Debug)]
 pub(super) enum Goal {
-    /// To catch up, until it meets what was held before.
+    /// A catch-up, until it meets the stored history.
     CatchUp {
         fetched: u32,
         joins: Option<Position>,
     },
-    /// To answer the app.
+    /// A page for the app.
     Page {
         caller: Caller<HistoryFetched>,
         wanted: u32,
@@ -324,7 +324,7 @@ impl Client {
         self.go_on(turn, query, &gained, end)
     }
 
-    /// Stores a page and records what it covers.
+    /// Stores a page and records its range.
     fn keep_page(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -366,8 +366,8 @@ impl Client {
         })
     }
 
-    /// Notes what a message of a page tells beside itself: how far own messages got, and that those of others are
-    /// received now.
+    /// Notes the other facts of a page's message: the delivery of own messages, and that this client has
+    /// received those of others.
     fn note_history(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -395,8 +395,8 @@ impl Client {
         Ok(())
     }
 
-    /// Records that nothing is missing within a page, between it and where it started, and, if it
-    /// started at the present of this session, between it and what arrived since.
+    /// Records that nothing is missing within a page, between the page and its start, and, if it started at the
+    /// present of this session, between the page and the messages since.
     fn hold_page(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -459,7 +459,7 @@ impl Client {
             Goal::CatchUp { fetched, joins } => {
                 let fetched = fetched.saturating_add(gained.beyond);
                 let row = turn.overlay.snapshot().conversation(query.number)?;
-                // An earlier catch-up that was interrupted may have been here: what it brought is not asked for again.
+                // An interrupted earlier catch-up may have read this part: its pages are not requested again.
                 let next = next.map(|furthest| {
                     let span = row.as_ref().and_then(|row| row.history.span_of(&furthest));
                     query
@@ -479,7 +479,7 @@ impl Client {
                     }
                     None if present => self.caught_up(turn, query.number),
                     None => {
-                        // It is asked for anew if this client came back meanwhile.
+                        // If this client came back meanwhile, the page is requested anew.
                         if query.epoch == self.epoch {
                             self.catch_up.answered(query.number);
                         }
@@ -518,7 +518,7 @@ impl Client {
         }
     }
 
-    /// The newest history is here, as far as it is wanted; the rest is a recorded gap.
+    /// Notes that the newest history is stored, up to the limit; the rest is a recorded gap.
     fn caught_up(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -531,8 +531,8 @@ impl Client {
     }
 }
 
-/// The service has newer messages than what is held. Where nothing is held, the beginning is
-/// among what is missing.
+/// Notes that the service has newer messages than the stored history. Where nothing is stored, the beginning is
+/// missing too.
 pub(in crate::sync::client) fn fall_behind(history: &mut History) {
     history.set_end(HistoryEnd::Behind);
     if history.spans().is_empty() {

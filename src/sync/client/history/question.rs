@@ -121,7 +121,7 @@ impl Client {
             let Ok(message) = convert::message_from_history(&row.id, item, self.me()) else {
                 continue;
             };
-            // The store knows its local id, and what this device does to it.
+            // The store knows the message's local id, and the changes by this device.
             let key = MessageKey::of(&message);
             let held = key.map(|key| snapshot.message_by_key(number, &key));
             let held = held.transpose()?.flatten();

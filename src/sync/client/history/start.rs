@@ -4,7 +4,7 @@ use crate::model::Timestamp;
 use crate::store::Position;
 use crate::wire::request::{HistoryDirection, HistoryFrom};
 
-/// Where a page starts; it goes back in time, but for the last two.
+/// The start of a page. The page goes back in time, except for the last two.
 #[derive(Clone, Debug)]
 pub(super) enum PageStart {
     /// At the present.
@@ -36,7 +36,7 @@ impl PageStart {
         matches!(self, Self::After(_) | Self::AfterTime(_))
     }
 
-    /// Where a page goes on whose messages all have the time of its start.
+    /// The start of the page after one whose messages all have the time of its start.
     pub(super) fn past_its_time(&self) -> Option<Self> {
         match self {
             Self::At(position) => Some(Self::Before(position.clone())),
@@ -45,7 +45,7 @@ impl PageStart {
         }
     }
 
-    /// Where the next page starts.
+    /// The start of the next page.
     pub(super) fn next(&self, furthest: Position) -> Self {
         if self.goes_forward() {
             Self::After(furthest)

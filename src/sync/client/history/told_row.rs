@@ -17,8 +17,8 @@ use crate::wire::request::TOKEN_COLUMN;
 use crate::wire::{convert, row};
 
 impl Client {
-    /// Takes over what the service says about a conversation, and catches up with it if it has
-    /// messages that are not here.
+    /// Takes over the service's row of a conversation, and catches up with the conversation if messages are
+    /// missing here.
     pub(in crate::sync::client) fn apply_row(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -42,7 +42,7 @@ impl Client {
         turn.overlay.update_conversation(number, |row| {
             before = row.state.clone();
             let was_room = row.kind == ConversationKind::ChatRoom;
-            // Where there is no list of members, their coming and going says nothing about the row.
+            // Without a list of members, joining and leaving say nothing about the row.
             let is_news = info.updated_at >= row.updated_at || !info.kind.has_member_list();
             if is_news || row.told_by.is_some() {
                 take_over(row, info, without_members, &me);
@@ -108,8 +108,8 @@ impl Client {
         Ok(())
     }
 
-    /// The row itself says that this client is out of the conversation: later messages are shown as far as the row
-    /// tells them, behind a gap, and nothing is asked for.
+    /// The row itself says that this client is out of the conversation: later messages show as far as the row
+    /// has them, behind a gap, and nothing is requested.
     fn compare_while_out(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -169,7 +169,7 @@ fn nothing_said(turn: &mut Turn<'_, '_>, number: ConversationNumber) -> Result<(
         return Ok(());
     }
     turn.overlay.update_conversation(number, |row| {
-        // Where something may have been said while this client was out of it, history will tell.
+        // If messages may have come while this client was out of it, history will tell.
         if row.history.spans().is_empty() && row.history.end() == HistoryEnd::Current {
             row.history.set_start(HistoryStart::Reached);
         }

@@ -21,7 +21,7 @@ const PAGE: i32 = 100;
 pub(in crate::sync::client) enum MembersQuestion {
     /// How many there are.
     Count(Caller<Counted>),
-    /// A page of a list, and what the pages before it told.
+    /// A page of a list, and the entries of the pages before.
     Listed {
         number: ConversationNumber,
         list: MemberBan,

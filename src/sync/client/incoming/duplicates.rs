@@ -11,8 +11,8 @@ use crate::sync::client::incoming::unread::{self, Source};
 use crate::sync::client::{Client, Turn};
 
 impl Client {
-    /// Puts a message of the service into the store, unless what is held is newer; none for a
-    /// message without id. Unread counts follow.
+    /// Puts a message of the service into the store, unless the stored one is newer; none for a message without
+    /// id. Unread counts are updated.
     pub(in crate::sync::client) fn keep(
         &mut self,
         turn: &mut Turn<'_, '_>,

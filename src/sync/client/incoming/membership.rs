@@ -14,8 +14,8 @@ use crate::wire::generated::ConvCommand;
 use crate::wire::{Op, iso};
 
 impl Client {
-    /// The number of a conversation that the service named. One that is not known, or not well
-    /// known, is asked for; what belongs to it is kept meanwhile.
+    /// The number of a conversation that the service named. The row of an unknown or hardly known conversation
+    /// is requested; its messages are kept meanwhile.
     pub(in crate::sync::client) fn known_or_asked_for(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -64,7 +64,7 @@ impl Client {
                 | MembersEvent::Left
                 | MembersEvent::Removed
         );
-        // Of lists and roles of a conversation that is not on this device nothing is kept.
+        // Lists and roles of a conversation that is not on this device are not kept.
         if !comes_or_goes && turn.overlay.snapshot().number(&id)?.is_none() {
             return Ok(());
         }
@@ -86,7 +86,7 @@ impl Client {
         let by = body.init_by.as_ref().and_then(|it| ClientId::new(it).ok());
         let is_own = by.as_ref() == Some(self.me());
         let event = match event {
-            // A client that comes in by itself is told of it as one of those who joined.
+            // A client that joins by itself hears of that with the others who joined.
             MembersEvent::Invited if is_own => return Ok(()),
             // A client that leaves by itself is told of it as the others are.
             MembersEvent::Removed if is_own => MembersEvent::Left,
@@ -199,13 +199,13 @@ impl Client {
             }
         })?;
         if was_unique {
-            // It may be the one conversation of its members no more: only its row says so.
+            // The conversation may no longer be the unique one of its members: only its row says so.
             self.directory.want(number);
         }
         Ok(())
     }
 
-    /// Name or attributes changed: they are asked for, for the notification tells only parts.
+    /// Requests a row whose name or attributes changed, because the notification has only parts of them.
     fn ask_again(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -242,7 +242,7 @@ fn list(lists: &mut MemberLists, event: MembersEvent, clients: &[ClientId]) {
     }
 }
 
-/// Applies a change unless it is older than what is known; says whether it was applied.
+/// Applies a change unless it is older than the known state; answers if it was applied.
 pub(in crate::sync::client) fn members_changed(
     turn: &mut Turn<'_, '_>,
     number: ConversationNumber,

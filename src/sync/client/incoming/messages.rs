@@ -100,8 +100,8 @@ impl Client {
             return Ok(());
         };
         self.stopped_typing(number, &message.sender);
-        // Before one that is pushed late there may be others that the service did not push, and one
-        // that was here before is delivered again.
+        // Before a message that is pushed late there may be others that the service did not push, and a message
+        // that was stored before is delivered again.
         let taken = match put {
             Put::Added if !pushed_late => self.tails.taken(message.sent_at),
             _ => Taken::Sometime,

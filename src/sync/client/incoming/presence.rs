@@ -25,7 +25,7 @@ use crate::sync::client::{Client, Turn};
 enum Before {
     /// The client was out: the messages of that time are not unread.
     Out,
-    /// It may have been in all the time.
+    /// The client may have been in all the time.
     Unknown,
 }
 
@@ -190,9 +190,9 @@ fn position(item: &TimelineItem) -> Option<&Position> {
     }
 }
 
-/// True if a client that is told that it came into a conversation may have missed messages there. A client that is
-/// told of the making of a conversation was not away. All others may have been removed while they were offline,
-/// where nothing tells them.
+/// True if a client that is told of its own joining may have missed messages. A client that is told of the
+/// making of a conversation was not away. Any other may have been removed while it was offline, without a
+/// notification.
 fn may_have_been_out(row: &ConversationRow, changed_at: Option<Timestamp>) -> bool {
     let known = row.created_at.is_some()
         || !row.history.spans().is_empty()

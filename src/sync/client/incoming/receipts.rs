@@ -119,8 +119,8 @@ impl Client {
     }
 }
 
-/// Where a message of another device of this client is: only the device that sent it awaits its receipts. One that is
-/// not among the newest is covered by the receipts of later ones.
+/// The position of a message from another device of this client: only the sending device awaits its receipts. A
+/// message that is not among the newest is covered by the receipts of later ones.
 fn place_among_newest(
     turn: &Turn<'_, '_>,
     body: &RcpCommand,

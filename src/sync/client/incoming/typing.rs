@@ -85,7 +85,7 @@ impl Writers {
 }
 
 impl Client {
-    /// Takes note of a transient message that says who writes. False where it says something else.
+    /// Takes a transient message about typing. False for any other message.
     pub(in crate::sync::client) fn typing_came(
         &mut self,
         turn: &Turn<'_, '_>,

@@ -41,7 +41,7 @@ pub(in crate::sync::client) enum Source {
     Untold,
 }
 
-/// Of which conversations the service has told the count on this session.
+/// The conversations whose counts the service has told in this session.
 #[derive(Debug, Default)]
 pub(in crate::sync::client) struct Told {
     conversations: BTreeSet<ConversationNumber>,
@@ -118,7 +118,7 @@ fn counts(row: &ConversationRow, message: &Message, me: &ClientId) -> bool {
         && Some(message.sent_at) > row.read_until_self
 }
 
-/// Clears what is unread up to a time; the mark never goes back.
+/// Clears the count up to a time; the mark never goes back.
 pub(in crate::sync::client) fn read_until(
     turn: &mut Turn<'_, '_>,
     number: ConversationNumber,
@@ -181,9 +181,10 @@ impl Client {
         Ok(())
     }
 
-    /// Notes until when the service has told counts: at the next sign-in it tells those that changed since. What a full
-    /// notification left out is counted here, from history. So the time is noted when that history is complete: a
-    /// client whose connection or process ends before is told the same counts again, and again that some are missing.
+    /// Notes the time up to which the service has told counts: at the next sign-in it tells the counts that
+    /// changed since. This client counts the conversations that a full notification left out, from history, so
+    /// the time is noted only when that history is complete. A client whose connection or process ends before
+    /// that is told the same counts again, and again that some are missing.
     pub(in crate::sync::client) fn note_what_was_told(&mut self, turn: &mut Turn<'_, '_>) {
         if self.told.cut_short && self.progress() != CatchUpProgress::Current {
             return;
@@ -288,8 +289,8 @@ impl Client {
         Ok(())
     }
 
-    /// Counts anew from what the service told and from what is here. The service counts from its
-    /// mark and this client from its own: whichever is further is right, so the smaller count is.
+    /// Counts anew from the service's count and from the messages here. The service counts from its mark and
+    /// this client from its own. The mark that is further is right, and so is the smaller count.
     fn recount(
         &self,
         turn: &mut Turn<'_, '_>,
@@ -334,7 +335,7 @@ impl Client {
                 mentioned: local.mentioned,
             }
         } else if marked && !exact && told.count > 0 {
-            // The service may have counted what the waiting mark covers, but not that alone.
+            // The service may have counted messages that the waiting mark covers, but not only those.
             Unread {
                 count: local.count.clamp(1, by_service.count),
                 at_least: true,
@@ -348,7 +349,7 @@ impl Client {
     }
 }
 
-/// How far the mark goes that waits for the service to read it.
+/// The time of the mark that waits for the service to read it.
 fn marked_until(turn: &Turn<'_, '_>, number: ConversationNumber) -> Option<Timestamp> {
     let entry = waiting_mark(turn, number)?;
     match &entry.intent {

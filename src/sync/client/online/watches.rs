@@ -18,7 +18,7 @@ use crate::sync::{Backoff, Done, RequestError, Unwatch, Watch, WatchList};
 use crate::wire::generated::{PresenceCommand, SessionCommand, StatusType};
 use crate::wire::{Command, Envelope, Op, Retry};
 
-/// The most clients that may be watched: what the service allows a session.
+/// The most watched clients: the service's limit for a session.
 const WATCHED_MAX: usize = 1_000;
 
 /// The most clients in one request: with them and a signature the command stays below 5 KiB.
@@ -226,7 +226,7 @@ impl Client {
         answer: Answer,
     ) {
         if !self.session.is_open() || !matches!(self.watches.stage, Stage::Asked) {
-            // It was asked on an earlier connection: the next session asks for the whole list.
+            // The request was of an earlier connection: the next session sends the whole list.
             return;
         }
         self.watches.stage = Stage::Idle;

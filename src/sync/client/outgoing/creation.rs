@@ -103,7 +103,7 @@ impl Client {
         self.not_done(turn, tag, &entry, answer)
     }
 
-    /// The service has the conversation: its id takes over, and what waited for it goes on.
+    /// Handles a made conversation: the service's id takes over, and the waiting entries go on.
     pub(in crate::sync::client) fn settle_creation(
         &mut self,
         turn: &mut Turn<'_, '_>,

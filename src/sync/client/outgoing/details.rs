@@ -124,7 +124,7 @@ impl Client {
         }))
     }
 
-    /// Enqueues a state, in place of what waits or failed.
+    /// Enqueues a state, in place of the waiting or failed one.
     fn put_state(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -237,7 +237,7 @@ impl Client {
         let Some(entry) = turn.overlay.snapshot().entry(id) else {
             return Ok(());
         };
-        // A late answer may be of what the entry said before it was changed.
+        // A late answer may be to the entry's content before it was changed.
         if !self.sender.carries(tag, id) {
             return Ok(());
         }

@@ -12,17 +12,17 @@ use crate::wire::content;
 
 /// The outcome of importing one intent.
 pub(in crate::sync::client) enum ImportOutcome {
-    /// It is in the outbox, or done.
+    /// The work is in the outbox, or done.
     Taken,
-    /// It was enqueued before.
+    /// The work was enqueued before.
     Known,
     /// The outbox is full.
     NoRoom,
 }
 
 impl Client {
-    /// Enqueues work that another process left. Tokens of what the outbox has no room for come
-    /// back in the reply.
+    /// Enqueues work that another process left. The reply names the tokens of the work that the outbox has no
+    /// room for.
     pub(in crate::sync::client) fn import(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -91,7 +91,7 @@ impl Client {
         };
         let unfit = intent.content.check().err();
         let intent = SendIntent {
-            // The sender is shown what others will read.
+            // The sender sees the content as others will read it.
             content: content::as_received(&intent.content),
             receipt: wants_receipt(&row),
             ..intent

@@ -16,7 +16,7 @@ pub(in crate::sync::client) enum FlightStep {
 /// The doubt about an entry: its possible arrival, and the service's memory of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::sync::client) enum Doubt {
-    /// It was never sent, or surely did not arrive.
+    /// The entry was never sent, or surely did not arrive.
     None,
     /// Sending it again does no harm.
     Remembered,

@@ -58,11 +58,11 @@ pub(in crate::sync::client) enum Search {
 pub(in crate::sync::client) struct MessageSearch {
     entry: OutboxEntryId,
     conversation: ConversationId,
-    /// Where the next page begins.
+    /// The beginning of the next page.
     from: SearchPoint,
     pages: u32,
     matches: Vec<(MessageId, Timestamp)>,
-    /// True if there is an own message that the service took with other words, so that it may be the one.
+    /// True if the service accepted an own message with other words, which may be the entry's.
     altered: bool,
 }
 
@@ -88,7 +88,7 @@ impl Client {
                 send.will || send.transient || self.token_is_remembered(turn, since)
             }
             Intent::Create(intent) => is_one_per_members(intent),
-            // To leave or to remove may undo what somebody did since.
+            // Leaving or removing may undo a later change of another client.
             Intent::Members(intent) => !intent.change.takes_out(),
             Intent::Patch(_) | Intent::Details(_) | Intent::Mute(_) | Intent::Read(_) => true,
         };

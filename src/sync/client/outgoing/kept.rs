@@ -38,7 +38,7 @@ impl Client {
         if let Some(entry) = entry.filter(|entry| !self.may_have_left(entry)) {
             let reason = call.reason;
             let failure = SendFailure::Unsendable { reason };
-            // Not as `fail_unsendable`: it counts as one that nobody tried, so a retry may help.
+            // This is not `fail_unsendable`: the message counts as untried, so a retry may help.
             turn.overlay.update_entry(entry.id, |it| it.tries = 0);
             self.fail_entry(turn, &entry, failure.clone())?;
             enqueued.message.state = MessageState::Failed { failure };
@@ -87,7 +87,7 @@ impl Client {
         Ok(Ok(Done))
     }
 
-    /// Removes a message from this device alone, with what would have changed it.
+    /// Removes a message from this device alone, with its waiting changes.
     pub(in crate::sync::client) fn remove_message(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -119,7 +119,7 @@ impl Client {
         let Some(position) = position else {
             return Ok(Err(RequestError::UnknownMessage));
         };
-        // There may be nothing that waits to change it.
+        // The message may have no waiting changes.
         let _ = self.discarded(turn, call)?;
         if !turn.overlay.remove_message(number, &position)? {
             return Ok(Err(RequestError::UnknownMessage));

@@ -351,7 +351,7 @@ impl Client {
                 self.pace_of(entry).throttled(turn.elapsed());
                 SLOWED_TRIES_MAX
             }
-            // The tries of those that wait for a session are counted where it is opened anew.
+            // The tries of entries that wait for a session are counted where the session is opened anew.
             Verdict::SignInFirst => {
                 requeue(turn, entry.id);
                 return Ok(());

@@ -74,8 +74,8 @@ impl Client {
         Ok(Ok(taken))
     }
 
-    /// Puts a draft into the outbox as one that failed; none where there is no room for it. One that was
-    /// there before, and may have been retried or discarded since, does not come back.
+    /// Puts a draft into the outbox as a failed entry; none where there is no room. A draft that was imported
+    /// before, and may have been retried or discarded since, does not come back.
     fn take_draft(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -111,7 +111,7 @@ impl Client {
         let waiting = turn.overlay.snapshot().outbox_of(number);
         let entry = waiting.into_iter().find(|entry| entry.token == token);
         if let Some(entry) = entry.filter(|entry| entry.state == OutboxState::Queued) {
-            // It may have arrived years ago, and the service it was sent to is gone.
+            // The draft may have arrived years ago, and its service is gone.
             self.fail_entry(turn, &entry, SendFailure::Ambiguous)?;
         }
         if let Ok(id) = MessageId::new(NO_MESSAGE) {
@@ -125,7 +125,8 @@ impl Client {
     }
 }
 
-/// The number of a conversation, and whether it is new. Of a new one the newest history is not known.
+/// The number of a conversation, and a flag that is true for a new one. The newest history of a new one is not
+/// known.
 fn known_or_behind(
     turn: &mut Turn<'_, '_>,
     id: &ConversationId,
@@ -142,8 +143,7 @@ fn known_or_behind(
     Ok((number, is_new))
 }
 
-/// Takes over what a cache knew of a conversation, unless the service told of it, or a cache that is
-/// believed more.
+/// Takes over a cache's facts about a conversation, unless the service told of it, or a cache of higher rank.
 fn take_conversation(
     turn: &mut Turn<'_, '_>,
     teller: Teller,

@@ -130,7 +130,7 @@ impl Client {
         if row.id.is_local() || !self.paces.others.allows(turn.elapsed()) {
             return Ok(());
         }
-        // To leave a chat room may be repeated: nobody else brings this client in again.
+        // Leaving a chat room may be repeated: no other client brings this client in again.
         let may_ask = row.kind != ConversationKind::ChatRoom;
         if may_ask && let Doubt::Forgotten { .. } = self.doubt_of(turn, entry) {
             let command = request::by_ids(std::slice::from_ref(&row.id));

@@ -121,7 +121,7 @@ pub(super) fn to_sign(
     }
 }
 
-/// The service's answer to a change that it carried out, for all members or for some.
+/// The service's answer to a change that it made, for all members or for some.
 pub(super) struct ChangeTold {
     /// Those whom it refused, each with its number.
     pub(super) refused: Vec<RefusedMember>,

@@ -46,7 +46,7 @@ enum Target {
 }
 
 impl Client {
-    /// Changes what a message says.
+    /// Edits a message.
     pub(in crate::sync::client) fn edit_message(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -66,7 +66,7 @@ impl Client {
         }
         match target {
             Target::Unsent(entry, intent) => {
-                // The sender is shown what others will read.
+                // The sender sees the content as others will read it.
                 let said = content::as_received(&reply::kept(&intent.content, said));
                 let upload = Self::upload_after_edit(&intent, &said);
                 let intent = SendIntent {
@@ -357,7 +357,7 @@ impl Client {
         Ok(())
     }
 
-    /// A message is given up: with it goes what would have changed it.
+    /// Removes the waiting changes of a discarded message.
     pub(in crate::sync::client) fn drop_patches(
         &mut self,
         turn: &mut Turn<'_, '_>,

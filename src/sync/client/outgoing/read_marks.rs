@@ -118,7 +118,7 @@ impl Client {
             message,
         } = call;
         let until = match message.named() {
-            // Its time says how far, also where the message is not held any more.
+            // The time gives the position, also when the message is no longer stored.
             Named::Service { sent_at, .. } => Some(*sent_at),
             Named::Local(_) => {
                 let snapshot = turn.overlay.snapshot();
@@ -337,7 +337,7 @@ impl Client {
             if matches!(&entry.intent, Intent::Read(mark) if mark.until <= until) {
                 turn.overlay.settle(id);
                 self.reads.remove(id);
-                // The service has told by now what is unread behind the mark.
+                // The service has told the unread messages after the mark by now.
                 self.make_count_exact(turn, entry.conversation)?;
             } else {
                 requeue(turn, id);

@@ -51,8 +51,8 @@ pub(super) fn said(
     Ok(Ok(Said { content, longest }))
 }
 
-/// A reply to a message that was unsent when it was made: by now the service has that message, or it never will. The
-/// entry keeps what is sent, for it may be looked for in history.
+/// Names the answered message of a reply that was made before that message was sent: by now the service has
+/// that message, or it never will. The entry keeps the sent content, because it may be searched for in history.
 pub(super) fn name_answered(
     turn: &mut Turn<'_, '_>,
     entry: &Entry,

@@ -301,7 +301,7 @@ impl Client {
         let Some(number) = snapshot.number(&call.conversation)? else {
             return Ok(Err(RequestError::UnknownConversation));
         };
-        // Where this client waits to join, messages wait behind that.
+        // While this client waits to join, its messages wait behind the join.
         let Some(row) = snapshot.shown_row(number)? else {
             return Ok(Err(RequestError::UnknownConversation));
         };
@@ -345,7 +345,7 @@ impl Client {
         Ok(fits.map(|()| (number, row, intent)))
     }
 
-    /// True if the command that sends a message fits a frame, whatever number the link gives it.
+    /// True if the command of a message fits a frame, for any serial of the link.
     pub(in crate::sync::client) fn measure_send(
         &self,
         row: &ConversationRow,
@@ -397,8 +397,8 @@ impl Client {
         }
     }
 
-    /// Enqueues a failed entry again, at its old place. The caller knows what an ambiguous one
-    /// means: it is sent again without being looked for.
+    /// Enqueues a failed entry again, at its old place. The caller accepts the risk of an ambiguous one: it is
+    /// sent again without a search.
     pub(in crate::sync::client) fn retry_entry(
         &mut self,
         turn: &mut Turn<'_, '_>,

@@ -17,7 +17,7 @@ use crate::sync::step::EffectId;
 /// The most requests that timed out whose late answer is still understood.
 const OVERDUE_MAX: usize = 64;
 
-/// The lanes and what of them is in flight.
+/// The lanes and their entries in flight.
 #[derive(Debug, Default)]
 pub(in crate::sync::client) struct Sender {
     lanes: BTreeMap<LaneName, Lane>,
@@ -26,8 +26,8 @@ pub(in crate::sync::client) struct Sender {
     /// Entries that left for the first time on the present session: if the service has them, it
     /// took them since the session opened.
     first_sent: BTreeSet<OutboxEntryId>,
-    /// Entries from before the machine was built. The store may have been restored from a copy that
-    /// is older than what this device did since: they may have been sent though nothing says so.
+    /// Entries from before the machine was built. The store may have been restored from an older copy, so these
+    /// entries may have been sent although nothing says so.
     inherited: BTreeSet<OutboxEntryId>,
 }
 
@@ -142,7 +142,7 @@ impl Sender {
         }
     }
 
-    /// Moves what waits in one conversation to another, in the order of enqueueing.
+    /// Moves the waiting entries of one conversation to another, in the order of enqueueing.
     pub(in crate::sync::client) fn move_lanes(
         &mut self,
         from: ConversationNumber,
@@ -322,7 +322,7 @@ impl Sender {
         self.overdue.remove(&tag)
     }
 
-    /// The connection is gone: nothing is on its way any more. Gives what was.
+    /// Handles the loss of the connection: no entry is in flight any more. Answers the entries that were.
     pub(in crate::sync::client) fn forget_connection(&mut self) -> Vec<OutboxEntryId> {
         self.first_sent.clear();
         for lane in self.lanes.values_mut() {

@@ -127,7 +127,8 @@ impl Client {
         turn.step.reply(sent.caller, outcome);
     }
 
-    /// A later will is given: the unsent earlier ones, in whichever conversation, must not be set after it.
+    /// Removes the unsent earlier wills of all conversations, because none of them may be set after a later
+    /// one.
     pub(in crate::sync::client) fn forget_earlier_wills(&mut self, turn: &mut Turn<'_, '_>) {
         let entries = turn.overlay.snapshot().outbox();
         for entry in entries {

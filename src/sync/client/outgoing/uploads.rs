@@ -261,7 +261,7 @@ impl Client {
         }
     }
 
-    /// Tries count until the bytes are there: a storage that takes no ticket ends the upload at last.
+    /// Tries count until the bytes are stored, so a storage that accepts no ticket ends the upload in the end.
     fn advance_upload(&mut self, turn: &mut Turn<'_, '_>, entry: &Entry, stage: UploadStage) {
         turn.overlay.update_entry(entry.id, |it| {
             if matches!(stage, UploadStage::Stored(_)) {

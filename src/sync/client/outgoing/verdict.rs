@@ -8,13 +8,13 @@ use crate::wire::ServiceCode;
 /// The fate of a refused entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::sync::client) enum Verdict {
-    /// It stays, and is tried again after a pause: `send_tries_max` times in all.
+    /// The entry stays, and is tried again after a pause: `send_tries_max` times in all.
     Later,
-    /// It stays, and everything of its kind is sent more slowly.
+    /// The entry stays, and everything of its kind is sent more slowly.
     SlowDown,
-    /// It stays; the session is opened anew before it is sent again.
+    /// The entry stays; the session is opened anew before the entry is sent again.
     SignInFirst,
-    /// It stays; this client goes offline until the app signs in again.
+    /// The entry stays; this client goes offline until the app signs in again.
     Stop,
     /// One more try with a fresh signature, where the app has a signer; then it fails.
     SignAgain,
