@@ -19,14 +19,17 @@ pub(in crate::core) const RECALLED: &str = r#"{"_lctype":-127}"#;
 /// Messages that one command may change; SDKs send one.
 const ITEMS_MAX: usize = 20;
 
-/// Missed patches of one conversation that are told after a login; the rest shows in history.
+/// Missed patches of one conversation that are read in one round of telling.
 const MISSED_OF_ONE_MAX: usize = 100;
 
-/// Missed patches of all conversations that are told after a login; the rest shows in history.
+/// Missed patches of all conversations that are told in one round.
 pub(in crate::core) const MISSED_MAX: usize = 1000;
 
-/// Bytes of missed patches that are told after a login.
+/// Bytes of missed patches that are told in one round.
 pub(in crate::core) const MISSED_BYTES_MAX: usize = 1024 * 1024;
+
+/// Rounds in which missed patches are told after a login; the rest shows in history.
+pub(in crate::core) const MISSED_ROUNDS_MAX: u32 = 5;
 
 /// Missed patches in one command.
 const MISSED_AT_ONCE: usize = 50;
@@ -100,35 +103,38 @@ impl<S: Storage> Core<S> {
         Ok(())
     }
 
-    /// The patches of a conversation that are newer than `since`, for a session that missed them.
+    /// The oldest patches of a conversation that are newer than `since`, for a session that missed them, and the
+    /// time up to which these are all; none if there are no more.
     pub(in crate::core) async fn patches_of(
         &self,
         app: &AppId,
         client: &ClientId,
         id: &ConversationId,
         since: i64,
-    ) -> Result<Vec<PatchItem>, Failure> {
+    ) -> Result<(Vec<PatchItem>, Option<Timestamp>), Failure> {
         let since = Timestamp::from_millis(since);
         let mut patched = self
             .storage
             .patched_since(app, id, since, MISSED_OF_ONE_MAX)
             .await?;
+        let is_full = patched.len() >= MISSED_OF_ONE_MAX;
+        let whole_until = patched.last().filter(|_| is_full);
+        let whole_until = whole_until.and_then(|message| message.patched_at);
         patched.retain(|message| message.is_for(client));
         if patched.is_empty() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), whole_until));
         }
         let conversation = self.storage.conversation(app, id).await?;
         let items = conversation.map(|conversation| {
             let items = patched.iter().map(|message| told(&conversation, message));
             items.collect()
         });
-        Ok(items.unwrap_or_default())
+        Ok((items.unwrap_or_default(), whole_until))
     }
 }
 
-/// The notices that tell a session of patches that it missed, in the order in which they were made.
-pub(in crate::core) fn missed(session: &SessionId, mut items: Vec<PatchItem>) -> Vec<Notice> {
-    items.sort_by_key(|item| item.patch_timestamp);
+/// The notices that tell a session of patches that it missed, in their order.
+pub(in crate::core) fn missed(session: &SessionId, items: &[PatchItem]) -> Vec<Notice> {
     let command = |items: &[PatchItem]| {
         let body = PatchCommand {
             patches: items.to_vec(),

@@ -7,7 +7,7 @@
 //! counts are told, the counts that changed since are taken anew.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use sampan::model::{AppId, ClientId, ConversationId, Now, Timestamp};
 use sampan::wire::generated::{PatchItem, SessionCommand, UnreadTuple};
@@ -109,13 +109,18 @@ struct PushStage {
     walk: Walk,
 }
 
-/// The edits and recalls that a client missed.
+/// The edits and recalls that a client missed, told in rounds, the oldest first: the newest that a client was told is the
+/// time from which on it asks the next time.
 #[derive(Debug)]
 struct Patches {
     since: i64,
     walk: Walk,
-    items: Vec<PatchItem>,
+    /// The oldest that were found in this round, by the time of the change.
+    oldest: BTreeMap<(i64, String), PatchItem>,
     bytes: usize,
+    /// The time up to which this round found all; none if it left nothing out.
+    whole_until: Option<i64>,
+    rounds: u32,
 }
 
 impl Welcome {
@@ -136,12 +141,7 @@ impl Welcome {
             .config_bitmap
             .is_none_or(|bits| bits & UNDERSTANDS_PATCHES != 0);
         if let Some(since) = request.last_patch_time.filter(|at| *at > 0 && understands) {
-            stages.push_back(Stage::Patches(Patches {
-                since,
-                walk: Walk::default(),
-                items: Vec::new(),
-                bytes: 0,
-            }));
+            stages.push_back(Stage::Patches(Patches::since(since)));
         }
         Self {
             stages,
@@ -330,6 +330,22 @@ impl Unread {
 }
 
 impl Patches {
+    const fn since(since: i64) -> Self {
+        Self {
+            since,
+            walk: Walk {
+                ids: VecDeque::new(),
+                after: None,
+                looked_at: 0,
+                is_over: false,
+            },
+            oldest: BTreeMap::new(),
+            bytes: 0,
+            whole_until: None,
+            rounds: 0,
+        }
+    }
+
     /// Looks at one conversation; says whether all is told.
     async fn step<S: Storage>(
         &mut self,
@@ -338,25 +354,74 @@ impl Patches {
         notices: &mut Vec<Notice>,
     ) -> Result<bool, Failure> {
         let app = &caller.app;
-        let next = self.walk.next(&core.storage, app, caller.client()).await?;
-        let is_full =
-            self.items.len() >= patch::MISSED_MAX || self.bytes >= patch::MISSED_BYTES_MAX;
-        let Some(id) = next.filter(|_| !is_full) else {
-            let items = std::mem::take(&mut self.items);
-            notices.extend(patch::missed(&caller.session, items));
-            return Ok(true);
+        let Some(id) = self.walk.next(&core.storage, app, caller.client()).await? else {
+            return Ok(self.tell(caller, notices));
         };
-        let items = core
+        let (items, whole_until) = core
             .patches_of(app, caller.client(), &id, self.since)
             .await?;
-        let bytes = items.iter().map(|item| {
-            let text = item.data.as_ref().map_or(0, Vec::len);
-            text + item.binary_msg.as_ref().map_or(0, Vec::len)
-        });
-        self.bytes += bytes.sum::<usize>();
-        self.items.extend(items);
+        if let Some(until) = whole_until {
+            // The next one may have the same time.
+            self.is_whole_until(until.as_millis() - 1);
+        }
+        for item in items {
+            self.add(item);
+        }
         Ok(false)
     }
+
+    fn is_whole_until(&mut self, until: i64) {
+        self.whole_until = Some(self.whole_until.map_or(until, |known| known.min(until)));
+    }
+
+    /// Keeps a patch if it is one of the oldest.
+    fn add(&mut self, item: PatchItem) {
+        let key = (
+            item.patch_timestamp.unwrap_or_default(),
+            item.mid.clone().unwrap_or_default(),
+        );
+        self.bytes += bytes_of(&item);
+        self.oldest.insert(key, item);
+        let is_over = |all: &Self| {
+            let over = all.bytes > patch::MISSED_BYTES_MAX && all.oldest.len() > 1;
+            over || all.oldest.len() > patch::MISSED_MAX
+        };
+        while is_over(self) {
+            let Some(((at, _), item)) = self.oldest.pop_last() else {
+                return;
+            };
+            self.bytes -= bytes_of(&item);
+            self.is_whole_until(at - 1);
+        }
+    }
+
+    /// Tells what a round found, as far as it is whole, and begins the next if something was left out; says whether this
+    /// was the last.
+    fn tell(&mut self, caller: &Caller, notices: &mut Vec<Notice>) -> bool {
+        let found = std::mem::take(&mut self.oldest).into_iter();
+        // Where all have one time, no round is whole: then all that was found is told.
+        let whole_until = self.whole_until.filter(|until| *until > self.since);
+        let is_whole = |at: i64| whole_until.is_none_or(|until| at <= until);
+        let told = found.filter(|((at, _), _)| is_whole(*at));
+        let told: Vec<_> = told.map(|(_, item)| item).collect();
+        notices.extend(patch::missed(&caller.session, &told));
+        let rounds = self.rounds + 1;
+        match whole_until {
+            Some(until) if rounds < patch::MISSED_ROUNDS_MAX => {
+                *self = Self {
+                    rounds,
+                    ..Self::since(until)
+                };
+                false
+            }
+            _ => true,
+        }
+    }
+}
+
+fn bytes_of(item: &PatchItem) -> usize {
+    let text = item.data.as_ref().map_or(0, Vec::len);
+    text + item.binary_msg.as_ref().map_or(0, Vec::len)
 }
 
 impl<S: Storage> Core<S> {
