@@ -21,6 +21,7 @@ mod first_generation;
 mod forgetting;
 mod hearers;
 mod hooks;
+mod kept;
 mod missed_patches;
 mod operating;
 mod parts;

@@ -1,5 +1,8 @@
 //! The suite that each store must pass, and the rules above a store.
 
+#[cfg(target_os = "linux")]
+mod syncs;
+
 use std::convert::Infallible;
 use std::fs;
 use std::ops::Range;

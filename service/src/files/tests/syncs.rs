@@ -1,0 +1,96 @@
+//! A stored file is durable before it has its name: seen from below the process, by a shim before the C library that
+//! writes down each sync and each rename that the system has done.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use axum::body::Bytes;
+use sampan::model::AppId;
+
+use crate::files::{AppFolder, BlobName, DiskFiles, FileId, FileStore as _, Part};
+
+/// Names the folder for the process that is watched.
+const FOLDER: &str = "SAMPAN_TEST_SYNC_FOLDER";
+
+/// Names the file that the shim writes to, and the process itself.
+const LOG: &str = "SAMPAN_TEST_SYNC_LOG";
+
+/// Writes a line for each sync and rename that went well.
+const SHIM: &str = include_str!("../../../../tests/shim/syncs.c");
+
+fn name() -> BlobName {
+    BlobName {
+        app: AppFolder::of(&AppId::new("app").unwrap()),
+        file: FileId::from_random([1; 12]),
+        part: Part::Record,
+    }
+}
+
+/// Run by the test below in a process of its own, under the shim.
+#[tokio::test]
+#[ignore = "the process that a test watches"]
+async fn watched() {
+    let Ok(folder) = std::env::var(FOLDER) else {
+        return;
+    };
+    let mut log = OpenOptions::new()
+        .append(true)
+        .open(std::env::var(LOG).unwrap())
+        .unwrap();
+    let store = DiskFiles::open(Path::new(&folder)).unwrap();
+    writeln!(log, "begin").unwrap();
+    let mut incoming = store.create(name()).await.unwrap();
+    incoming.write(Bytes::from_static(b"words")).await.unwrap();
+    incoming.finish().await.unwrap();
+    writeln!(log, "end").unwrap();
+}
+
+/// Compiles the shim; none where there is no compiler for C.
+fn shim(folder: &Path) -> Option<PathBuf> {
+    let (source, library) = (folder.join("shim.c"), folder.join("shim.so"));
+    fs::write(&source, SHIM).unwrap();
+    let compiled = Command::new("cc")
+        .args(["-shared", "-fPIC", "-O1", "-o"])
+        .arg(&library)
+        .arg(&source)
+        .arg("-ldl")
+        .status();
+    compiled.ok()?.success().then_some(library)
+}
+
+#[test]
+fn an_upload_is_on_disk_before_it_has_its_name_and_its_name_before_the_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().canonicalize().unwrap();
+    let Some(shim) = shim(&root) else {
+        println!("SKIPPED: there is no `cc` to compile the shim that sees syncs");
+        assert!(std::env::var_os("CI").is_none(), "CI needs `cc`");
+        return;
+    };
+    let (log, files) = (root.join("log"), root.join("files"));
+    fs::write(&log, b"").unwrap();
+    fs::create_dir(&files).unwrap();
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "files::tests::syncs::watched", "--ignored"])
+        .env("LD_PRELOAD", &shim)
+        .env(FOLDER, &files)
+        .env(LOG, &log)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let log = fs::read_to_string(&log).unwrap();
+    let (_, said) = log.split_once("begin\n").unwrap();
+    let (said, _) = said.split_once("end\n").unwrap();
+    let (blobs, file) = name().folder_and_file();
+    let (part, path) = (files.join("incoming/0.part"), files.join(&blobs).join(file));
+    let steps = [
+        format!("sync {}", part.display()),
+        format!("rename {} {}", part.display(), path.display()),
+        format!("sync {}", files.join(blobs).display()),
+    ];
+    let mut lines = said.lines().map(str::trim);
+    let all = steps.iter().all(|step| lines.any(|line| line == step));
+    assert!(all, "{steps:?}\n{said}");
+}
