@@ -85,6 +85,34 @@ async fn a_temporary_conversation_is_known_by_its_id_and_carries_messages() {
     assert_eq!(ann.service_id(&again.conversation).await, service_id);
 }
 
+/// S068: what another device of a client said in a temporary conversation is caught up with, though no list of the
+/// service names such a conversation and nothing is unread in it.
+#[tokio::test]
+async fn the_words_of_another_device_in_a_temporary_conversation_are_caught_up_with() {
+    let place = Place::new().await;
+    let phone = place.online("phone", "ann").await;
+    let tablet = place.online("tablet", "ann").await;
+    let wanted = NewConversation {
+        kind: ConversationKind::Temporary,
+        members: vec![id("ben")],
+        lifetime: Some(Duration::from_secs(3600)),
+        ..NewConversation::default()
+    };
+    let made = phone.client.create_conversation(wanted).await.unwrap();
+    let talk = made.conversation;
+    talk.send_text("one".into(), None).await.unwrap();
+    let talk_id = phone.service_id(&talk).await;
+    phone.has_sent_everything().await;
+    tablet.sees(&talk_id, &["ann: one"]).await;
+    phone.engine.shutdown().await.unwrap();
+    drop((talk, phone));
+    let there = tablet.handle(&talk_id);
+    there.send_text("two".into(), None).await.unwrap();
+    tablet.has_sent_everything().await;
+    let phone = place.online("phone", "ann").await;
+    phone.sees(&talk_id, &["ann: one", "ann: two"]).await;
+}
+
 /// S070: a client cannot make a service conversation; nothing is enqueued.
 #[tokio::test]
 async fn a_service_conversation_cannot_be_made_by_a_client() {

@@ -247,15 +247,20 @@ struct RareRecord<'a> {
     /// The newest message that was held when the history fell behind.
     #[serde(borrow)]
     behind_since: Option<(i64, &'a str)>,
+    /// The newest held message that may have been changed while nobody told this device.
+    #[serde(borrow)]
+    unchecked: Option<(i64, &'a str)>,
 }
 
 impl<'a> RareRecord<'a> {
     fn of(row: &'a ConversationRow) -> Option<Self> {
         let claimed = row.history.claimed();
         let told_by = row.told_by.map(Teller::number);
-        let behind_since = row.history.behind_since();
+        let at = |at: Option<&'a Position>| at.map(|at| (at.sent_at.as_millis(), at.id.as_str()));
+        let behind_since = at(row.history.behind_since());
+        let unchecked = at(row.history.unchecked());
         let is_usual = told_by.is_none() && claimed.is_empty() && row.lists.is_empty();
-        if is_usual && behind_since.is_none() {
+        if is_usual && behind_since.is_none() && unchecked.is_none() {
             return None;
         }
         let names = |list: &'a BTreeSet<ClientId>| list.iter().map(ClientId::as_str).collect();
@@ -265,7 +270,8 @@ impl<'a> RareRecord<'a> {
             managers: names(&row.lists.managers),
             silenced: names(&row.lists.silenced),
             blocked: names(&row.lists.blocked),
-            behind_since: behind_since.map(|at| (at.sent_at.as_millis(), at.id.as_str())),
+            behind_since,
+            unchecked,
         })
     }
 
@@ -415,8 +421,8 @@ impl<'a> ConversationRecord<'a> {
         let (count, at_least, mentioned) = self.unread;
         let rare = self.rare.unwrap_or_default();
         let lists = rare.lists()?;
-        let behind_since = rare.behind_since.map(|(ms, id)| position(ms, id));
-        let behind_since = behind_since.transpose()?;
+        let at = |at: Option<(i64, &str)>| at.map(|(ms, id)| position(ms, id)).transpose();
+        let (behind_since, unchecked) = (at(rare.behind_since)?, at(rare.unchecked)?);
         Ok(ConversationRow {
             id: ConversationId::new(self.id)?,
             local_id: self.local_id.map(ConversationId::new).transpose()?,
@@ -460,7 +466,8 @@ impl<'a> ConversationRecord<'a> {
                 self.history_start_reached,
                 self.history_behind,
             )?
-            .with_behind_since(behind_since),
+            .with_behind_since(behind_since)
+            .with_unchecked(unchecked),
             freshness: if self.stale {
                 Freshness::Stale
             } else {

@@ -59,6 +59,8 @@ pub struct History {
     /// The newest stored message when the history fell behind: the catch-up goes back to it, however often it
     /// is interrupted. None where no message was stored, and where the history is current.
     behind_since: Option<Position>,
+    /// Messages held at this position and before it may have been edited or recalled while nobody told this device.
+    unchecked: Option<Position>,
     /// Stretches between which nothing is missing, as caches of older SDKs claim; oldest first. No cache
     /// proves it.
     claimed: Vec<Span>,
@@ -97,6 +99,7 @@ impl History {
             start,
             end,
             behind_since: None,
+            unchecked: None,
             claimed: Vec::new(),
         };
         for span in spans {
@@ -151,6 +154,26 @@ impl History {
     #[must_use]
     pub fn with_behind_since(mut self, since: Option<Position>) -> Self {
         self.behind_since = since.filter(|_| self.end == HistoryEnd::Behind);
+        self
+    }
+
+    /// The newest held message of those that may have been edited or recalled while nobody told this device of it:
+    /// all that are older may have been too.
+    #[must_use]
+    pub const fn unchecked(&self) -> Option<&Position> {
+        self.unchecked.as_ref()
+    }
+
+    /// Says which held messages may have been edited or recalled while nobody told this device: this one and all
+    /// before it, or none.
+    pub fn set_unchecked(&mut self, newest: Option<Position>) {
+        self.unchecked = newest;
+    }
+
+    /// The same history, of which the held messages at this position and before it are unchecked.
+    #[must_use]
+    pub fn with_unchecked(mut self, newest: Option<Position>) -> Self {
+        self.unchecked = newest;
         self
     }
 

@@ -225,7 +225,9 @@ impl Encoder<'_> {
 }
 
 fn has_work(row: &ConversationRow) -> bool {
-    row.freshness == Freshness::Stale || row.history.end() == HistoryEnd::Behind
+    row.freshness == Freshness::Stale
+        || row.history.end() == HistoryEnd::Behind
+        || row.history.unchecked().is_some()
 }
 
 fn pointer(name: &str, number: ConversationNumber, position: &Position) -> PointerRecord {

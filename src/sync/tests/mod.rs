@@ -16,6 +16,7 @@ mod out_of_turn;
 mod patches;
 mod presence;
 mod receipts;
+mod recheck;
 mod salvage;
 mod schedules;
 mod service;

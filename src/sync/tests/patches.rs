@@ -162,6 +162,24 @@ fn edits_of_one_message_become_one_and_a_recall_takes_their_place() {
 }
 
 #[test]
+fn a_recall_whose_answer_was_lost_is_sent_again_and_takes_one_message_off_the_count() {
+    let (mut world, [ann, ben], room, tea) = scene(17);
+    let id = world.service_id(ann, &room);
+    world.say(ann, &room, "cake");
+    world.settle();
+    assert_eq!(world.unread(ben, &id), (2, false));
+    world.lose_next_answer(ann);
+    world.take_back(ann, &room, &tea).unwrap();
+    world.settle();
+    assert_eq!(world.service.patches, 2, "it was sent twice");
+    for device in [ann, ben] {
+        assert_eq!(world.timeline(device, &id), ["ann: ?", "ann: cake"]);
+    }
+    assert_eq!(world.unread(ben, &id), (1, false), "one message less");
+    assert!(world.outbox(ann).is_empty());
+}
+
+#[test]
 fn a_lost_answer_repeats_an_edit_which_changes_nothing_more() {
     let (mut world, [ann, ben], room, tea) = scene(6);
     let id = world.service_id(ann, &room);

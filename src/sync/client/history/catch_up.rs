@@ -54,6 +54,11 @@ impl CatchUp {
         self.focus = number;
     }
 
+    /// True if the user looks at a conversation.
+    pub(in crate::sync::client) fn is_in_view(&self, number: ConversationNumber) -> bool {
+        self.focus == Some(number)
+    }
+
     /// A conversation is not asked for any more, and does not count as caught up.
     pub(in crate::sync::client) fn give_up(&mut self, number: ConversationNumber) {
         if self.wanted.remove(&number).is_some() {

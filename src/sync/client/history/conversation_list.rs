@@ -7,8 +7,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::model::{ConversationId, Timestamp};
-use crate::store::{ConversationNumber, Freshness, HistoryEnd, StoreError};
+use crate::model::{ConversationId, ConversationKind, Timestamp};
+use crate::store::{ConversationNumber, ConversationRow, Freshness, HistoryEnd, StoreError};
 use crate::sync::client::answer::Answer;
 use crate::sync::client::history::refusals::Refusals;
 use crate::sync::client::{Client, Purpose, Turn};
@@ -29,6 +29,9 @@ const OVERLAP: Duration = Duration::from_secs(60);
 
 /// The most conversations with unfinished work that are taken up after a list.
 const WORK_MAX: usize = 10_000;
+
+/// The most conversations, newest first, among which temporary ones are looked for after a list.
+const ACTIVE_MAX: usize = 100;
 
 /// The progress of the list, and the conversations that have to be asked for.
 #[derive(Debug, Default)]
@@ -341,6 +344,25 @@ impl Client {
             // The list does not name a conversation that this client is out of.
             if row.history.end() == HistoryEnd::Behind && !row.is_closed() {
                 self.want_history(turn, number)?;
+            }
+            self.recheck_later(number, &row);
+        }
+        self.want_temporary(turn)
+    }
+
+    /// No list names temporary conversations. Those that are known and live are asked for, so that the words of
+    /// another device of this client are not missed there.
+    fn want_temporary(&mut self, turn: &mut Turn<'_, '_>) -> Result<(), StoreError> {
+        let now = self.clock.now(turn.now);
+        let newest = turn.overlay.snapshot().conversations(None, ACTIVE_MAX)?;
+        for (number, info) in newest.conversations {
+            if info.kind != ConversationKind::Temporary || info.id.is_local() {
+                continue;
+            }
+            let row = turn.overlay.snapshot().conversation(number)?;
+            let lives = |row: &ConversationRow| row.expires_at.is_none_or(|ends| ends > now);
+            if row.is_some_and(|row| lives(&row) && !row.is_closed()) {
+                self.directory.want(number);
             }
         }
         Ok(())

@@ -6,6 +6,7 @@
 //! | `catch_up.rs` | the conversations that are behind, and the order of their requests |
 //! | `pages.rs` | requests for history: of an absence, and for the app's paging |
 //! | `question.rs` | questions of an app about any part of the history, by time and type |
+//! | `recheck.rs` | stored messages that may have changed while this client was out, and when they are read again |
 //! | `start.rs` | the start and the direction of a page |
 //! | `forward.rs` | pages that go forward in time |
 //! | `conversation_list.rs` | requests for conversations: changed ones, unknown ones |
@@ -20,6 +21,7 @@ pub(super) mod join;
 pub(super) mod pages;
 pub(super) mod queries;
 pub(super) mod question;
+pub(super) mod recheck;
 pub(super) mod refusals;
 mod start;
 pub(super) mod told_row;

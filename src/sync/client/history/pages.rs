@@ -33,7 +33,7 @@ pub(in crate::sync::client) struct HistoryQuery {
     pub(super) start: PageStart,
     goal: Goal,
     /// The session it was asked in.
-    epoch: u64,
+    pub(super) epoch: u64,
     /// How often the tail of the conversation had ended then.
     absences: u64,
 }
@@ -46,6 +46,8 @@ pub(super) enum Goal {
         fetched: u32,
         joins: Option<Position>,
     },
+    /// To read unchecked messages again.
+    Check { read: u32 },
     /// A page for the app.
     Page {
         caller: Caller<HistoryFetched>,
@@ -55,11 +57,11 @@ pub(super) enum Goal {
 }
 
 /// The gain of a page.
-struct Gained {
+pub(super) struct Gained {
     /// The message that is furthest from the start.
     furthest: Option<Position>,
     /// Messages beyond the start.
-    beyond: u32,
+    pub(super) beyond: u32,
     /// Messages that were not in the store.
     added: u32,
     /// How many items the service sent.
@@ -104,6 +106,9 @@ impl Client {
             None => None,
         };
         self.catch_up.focus(focus);
+        if let Some(number) = focus {
+            self.recheck_in_view(turn, number)?;
+        }
         turn.step.reply(caller, Ok(Done));
         Ok(())
     }
@@ -123,9 +128,14 @@ impl Client {
                 self.catch_up.end(number);
                 continue;
             };
+            self.catch_up.asked(number);
+            let unchecked = row.history.unchecked();
+            if let Some(newest) = unchecked.filter(|_| row.history.end() == HistoryEnd::Current) {
+                self.ask_unchecked(turn, number, &row, newest.clone(), 0);
+                continue;
+            }
             let joins = self.sure_end(turn, number, &row)?;
             let goal = Goal::CatchUp { fetched: 0, joins };
-            self.catch_up.asked(number);
             self.ask_page(turn, number, &row.id, PageStart::Newest, goal);
         }
         Ok(())
@@ -204,6 +214,10 @@ impl Client {
                 let most = self.settings.limits.catch_up_max;
                 most.saturating_sub(*fetched)
             }
+            Goal::Check { read } => match self.settings.limits.catch_up_max.checked_sub(*read) {
+                None | Some(0) => PAGE_MAX,
+                Some(left) => left,
+            },
             Goal::Page { wanted, .. } => *wanted,
         };
         let own = u32::from(matches!(start, PageStart::At(_) | PageStart::After(_)));
@@ -278,7 +292,7 @@ impl Client {
 
     /// True if a page that starts at the present started at the present of this session, and this client was in
     /// the conversation ever since.
-    fn reaches_the_present(&self, query: &HistoryQuery) -> bool {
+    pub(super) fn reaches_the_present(&self, query: &HistoryQuery) -> bool {
         query.epoch == self.epoch && query.absences == self.tails.absences(query.number)
     }
 
@@ -421,6 +435,9 @@ impl Client {
             }
             PageStart::Newest => {}
         }
+        if self.reaches_the_present(query) {
+            Self::checked(turn, query.number, &from, &until)?;
+        }
         turn.overlay
             .update_conversation(query.number, |row| row.history.hold(from, until))
     }
@@ -432,7 +449,13 @@ impl Client {
         turn: &mut Turn<'_, '_>,
         query: &HistoryQuery,
     ) -> Result<(), StoreError> {
+        let start = query.start.position();
+        let reaches_present = self.reaches_the_present(query);
         turn.overlay.update_conversation(query.number, |row| {
+            let covers = start.is_none_or(|start| row.history.unchecked() <= Some(start));
+            if reaches_present && covers {
+                row.history.set_unchecked(None);
+            }
             let first = row.history.spans().first().map(|span| span.from.clone());
             let newest = row.history.newest().map(|span| span.to.clone());
             // Without a start: the service has nothing at all.
@@ -487,6 +510,7 @@ impl Client {
                     }
                 }
             }
+            Goal::Check { read } => self.go_on_checking(turn, &query, gained, read),
             Goal::Page {
                 caller,
                 wanted,
@@ -527,6 +551,9 @@ impl Client {
         self.catch_up.end(number);
         turn.overlay
             .update_conversation(number, |row| row.history.set_end(HistoryEnd::Current))?;
+        if let Some(row) = turn.overlay.snapshot().conversation(number)? {
+            self.recheck_later(number, &row);
+        }
         self.make_count_exact(turn, number)
     }
 }

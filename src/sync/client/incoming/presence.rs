@@ -7,6 +7,7 @@
 //! 1. Going out ends the tail. Pages of history that were requested before do not reach the present.
 //! 2. Coming back puts the conversation behind, in the store, also if the store has none of its messages, and
 //!    asks for its history. Messages from before and after the return are not neighbours.
+//!    Stored messages may have been edited or recalled meanwhile: they are read again (`history/recheck.rs`).
 //! 3. A live message in a conversation that this client seems to be out of is joined to nothing older, puts the
 //!    conversation behind, and requests its row: the row says if this client came back (`join.rs`,
 //!    `want_history`).
@@ -138,6 +139,7 @@ impl Client {
         let tail = self.tails.of(number).cloned();
         self.tails.end(number);
         self.catch_up.within_reach(number);
+        Self::doubt_held(turn, number, since)?;
         let begins = match since {
             Some(since) => {
                 Self::part_at(turn, number, since)?;
