@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-/// The SDKs that kept a cache, in the order in which they are believed where nothing else decides: the
-/// later one more. Java is the first, for it wrote messages of history anew, not as they came.
+/// The SDKs that kept a cache, in the order of their rank where nothing else decides: a later one has
+/// precedence. Java is the first, because it rewrote messages of history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// Android and Java, 4.4.4 and later; Flutter on Android.
@@ -104,7 +104,7 @@ pub enum Payload {
 }
 
 impl fmt::Debug for Payload {
-    /// Shows the length only: what people write never reaches logs.
+    /// Shows the length only: texts of people never reach logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => write!(f, "Payload(text, {} bytes)", text.len()),

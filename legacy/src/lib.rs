@@ -76,11 +76,11 @@ pub enum LegacyError {
 /// Called with the number of rows read so far and the number of rows in all; it may ask to stop.
 pub type Watch<'a> = &'a mut dyn FnMut(u64, u64) -> ControlFlow<()>;
 
-/// Reads a cache. The file itself is not opened: a copy is, together with its journals, so that rows that the
-/// old SDK had written and not yet merged are read too.
+/// Reads a cache. The call does not open the file itself but a copy with its journals, so rows that the old SDK
+/// had written and not yet merged are read too.
 ///
-/// A file without the tables of any SDK is an empty cache. Rows behind a damaged page are read from the
-/// other end; [`Cache::damage`] says where something was lost.
+/// A file without the tables of any SDK is an empty cache. Rows behind a damaged page are read from the other
+/// end; [`Cache::damage`] has the damaged places.
 ///
 /// # Errors
 ///

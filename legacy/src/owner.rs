@@ -11,8 +11,8 @@ use crate::{LegacyError, Source};
 /// The start of the names of the Java SDK's files; the client's id follows.
 const JAVA_PREFIX: &str = "com.avos.avoscloud.im.v2.";
 
-/// Checks that names do not contradict what the caller says, and answers whether they prove the app. A
-/// file that was put elsewhere says nothing.
+/// Checks that names do not contradict the caller, and answers if they prove the app. A file in another place
+/// proves nothing.
 pub(crate) fn check(source: &Source<'_>, kind: Option<Kind>) -> Result<bool, LegacyError> {
     let path = source.path;
     let contradicts = |said: Option<&str>, expected: &str| said.is_some_and(|it| it != expected);

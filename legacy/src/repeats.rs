@@ -60,8 +60,8 @@ impl Message {
 }
 
 impl Before {
-    /// Joins two claims: a row that knows its neighbours counts more than one that stands alone, a hole more
-    /// than none.
+    /// Joins two claims: a row that knows its neighbours has precedence over one that stands alone, and a hole
+    /// over none.
     fn joined(self, other: Self) -> Self {
         match (self, other) {
             (Self::Alone, one) | (one, Self::Alone) => one,

@@ -11,7 +11,7 @@ use crate::facts::{Cache, Damage, Kind};
 use crate::row::{Cell, Row};
 use crate::{LegacyError, Watch};
 
-/// The endings of the files that stand beside a SQLite file and belong to it.
+/// The endings of the files that belong to a SQLite file.
 const JOURNALS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// The rows between two questions to the watcher.
@@ -44,8 +44,7 @@ fn beside(file: &Path, ending: &str) -> PathBuf {
 }
 
 impl Database {
-    /// Copies the file with its journals and opens the copy for writing, so that SQLite merges what the
-    /// journals hold.
+    /// Copies the file with its journals and opens the copy for writing, so SQLite merges the journals.
     pub(crate) fn copy_of(path: &Path, scratch: &Path) -> Result<Self, LegacyError> {
         let fail = |path: &Path| {
             let path = path.to_owned();

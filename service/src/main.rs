@@ -48,8 +48,8 @@ fn main() -> ExitCode {
     ExitCode::from(exit_code(&done))
 }
 
-/// The code that the program ends with. Supervisors start a service anew that ended with 3; one that ended with 1
-/// needs somebody who looks at it. Wrong flags end it with 2 before.
+/// The exit code of the program. A supervisor should restart a service that ended with 3; a person should look
+/// at one that ended with 1. Wrong flags end the program with 2 before this point.
 const fn exit_code(done: &Result<Ended, String>) -> u8 {
     match done {
         Ok(Ended::WhenAsked) => 0,
@@ -165,7 +165,7 @@ async fn asked_to_stop(signals: &mut Signals) {
 /// How the program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ended {
-    /// It was asked to.
+    /// The service was told to end.
     WhenAsked,
     /// Its core failed.
     ByItself,

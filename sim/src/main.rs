@@ -2,7 +2,7 @@
 
 mod clock;
 
-/// Half of what a run does is small allocations.
+/// Small allocations take half of the time of a run.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

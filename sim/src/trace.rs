@@ -97,7 +97,7 @@ pub(crate) fn terse(described: &str) -> String {
     terse
 }
 
-/// Between two fields there is a comma; after an opening brace there is none.
+/// Writes a comma between two fields, and none after an opening brace.
 fn separate(terse: &mut String) {
     if !terse.is_empty() && !terse.ends_with("{ ") {
         terse.push_str(", ");

@@ -278,7 +278,8 @@ impl<S: Read + Seek> Pieces<'_, S> {
         Ok(())
     }
 
-    /// The directory of positions in a TIFF that begins at `at`: its entries and what they point to are zeroed.
+    /// Erases the directory of positions in a TIFF that begins at `at`: its entries and their values become
+    /// zero.
     fn tiff(&mut self, at: u64, tiff: &[u8]) -> io::Result<()> {
         let is_little = match tiff.get(..4) {
             Some([b'I', b'I', b'*', 0]) => true,

@@ -24,7 +24,7 @@ pub(crate) struct Probed {
 
 /// Looks into a file. Parts that are not understood are left out; the source is at its beginning afterwards.
 pub(crate) fn probe<S: Read + Seek>(source: &mut S) -> Probed {
-    // A file can be sent, whatever is wrong with it.
+    // A file with any defect can still be sent.
     let found = catch_unwind(AssertUnwindSafe(|| look(source)));
     let found = found.ok().flatten().unwrap_or_default();
     // If the source can't go back to its beginning, copying it fails later.

@@ -76,7 +76,7 @@ pub(super) async fn exchange(
     });
     let headers: BTreeMap<_, _> = headers.collect();
     let (pieces, received) = mpsc::channel(PIECES_MAX);
-    // The body comes while the connection is polled, and what has come outlasts the connection.
+    // The body comes while the connection is polled, and the received bytes outlast the connection.
     let driven = async {
         let _ = connection.await;
         futures_util::future::pending::<()>().await;

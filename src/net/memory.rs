@@ -64,7 +64,7 @@ impl MemoryPeer {
         self.opened.recv().await
     }
 
-    /// Sets what every HTTP request gets from now on.
+    /// Sets the answer to every HTTP request from now on.
     pub fn answer_requests_with(&self, answer: Result<Response, NetError>) {
         *self.route.lock().unwrap_or_else(PoisonError::into_inner) = answer;
     }

@@ -34,7 +34,7 @@ pub(super) struct Names {
     under_way: Arc<Mutex<BTreeMap<String, LookUp>>>,
 }
 
-/// The look-ups under way for one name, and those who wait for them.
+/// The running look-ups of one name, and the calls that wait for them.
 #[derive(Default)]
 struct LookUp {
     running: usize,

@@ -35,7 +35,7 @@ impl Tls {
         Self::configured(&TrustedRoots::Web)
     }
 
-    /// Trusts what the app configured.
+    /// Trusts the authorities of the app's configuration.
     ///
     /// # Errors
     ///
@@ -158,8 +158,8 @@ impl Opener {
     }
 }
 
-/// Clear text may go to this machine only, unless the app said otherwise. The *address* decides, not
-/// the name: what `localhost` means is up to a file.
+/// True if the app allows clear text, or the address is of this machine. The *address* decides, not the name,
+/// because a file decides the address of `localhost`.
 const fn is_allowed(
     security: Security,
     candidate: SocketAddr,

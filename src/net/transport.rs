@@ -34,9 +34,9 @@ pub trait Transport: Send + Sync + 'static {
     /// Asks for `url` by HTTP. It follows no redirects; any status is an answer.
     fn get(&self, url: String, timeout: Duration) -> NetFuture<Response>;
 
-    /// Sends a request whose body, and whose answer's body, pass in pieces. It is done when the answer's head is
-    /// there; any status is an answer, and redirects are not followed. Dropping it gives the request up. It has
-    /// no limit of time but that for connecting.
+    /// Sends a request whose body, and whose answer's body, pass in pieces. The future is ready with the head
+    /// of the answer; any status is an answer, and redirects are not followed. Dropping it cancels the request.
+    /// It has no limit of time except for connecting.
     fn exchange(&self, request: HttpRequest) -> NetFuture<HttpAnswer> {
         drop(request);
         Box::pin(async {
@@ -146,7 +146,7 @@ pub struct Connection {
     pub subprotocol: String,
 }
 
-/// One WebSocket message. It may carry tokens and messages, so its debug form shows the length only.
+/// One WebSocket message. It may hold tokens and messages, so its debug form shows the length only.
 pub type Frame = wire::Frame<'static>;
 
 /// An event of a connection.

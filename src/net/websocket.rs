@@ -137,10 +137,9 @@ fn config() -> WebSocketConfig {
         .max_frame_size(Some(FRAME_BYTES_MAX))
 }
 
-/// Moves frames both ways until one side ends, and tells how.
+/// Moves frames both ways until one side ends, and answers the reason.
 ///
-/// The directions are polled side by side, so that a peer that does not read cannot keep us from
-/// reading what it says.
+/// The directions are polled side by side, so a peer that does not read cannot keep us from reading its frames.
 async fn pump(socket: Socket, to_send: mpsc::Receiver<Frame>, received: mpsc::Sender<Incoming>) {
     let (sink, source) = socket.split();
     let closed = tokio::select! {
@@ -180,7 +179,7 @@ async fn read(
     }
 }
 
-/// Writes what is queued, as much as there is in one go; says goodbye when the queue is dropped.
+/// Writes the queued frames, as many as there are at once; closes the connection when the queue is dropped.
 async fn write(
     mut sink: SplitSink<Socket, Message>,
     mut to_send: mpsc::Receiver<Frame>,

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-/// A number that came in an error, a refused acknowledgement or a closed session.
+/// A code in an error, a refused acknowledgement or a closed session.
 ///
-/// A number that nobody here knows is kept as it is: it still reaches the app.
+/// An unknown code is kept as it is, and reaches the app.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServiceCode(i32);
 

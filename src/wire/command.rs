@@ -16,7 +16,7 @@ use super::scan;
 use super::serial::Serial;
 use crate::model::Timestamp;
 
-/// A command with what stands around it: one frame.
+/// A command with the other fields of its frame.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Envelope {
     /// The application; only in the first commands of a connection.
@@ -127,7 +127,7 @@ impl Envelope {
     pub const SERVICE_LIVE_QUERY: i32 = 1;
     /// Messaging: stands on every notification, or some SDKs drop it.
     pub const SERVICE_MESSAGING: i32 = 2;
-    /// The notification type of what can be read again over HTTP.
+    /// The notification type of notifications that can be read again over HTTP.
     pub const PERMANENT: i32 = 1;
 
     /// A command with nothing around it.
@@ -147,7 +147,7 @@ impl Envelope {
         }
     }
 
-    /// A notification of messaging to a client: without a serial, with what every SDK asks for.
+    /// A notification of messaging to a client: without a serial, with the fields that every SDK needs.
     #[must_use]
     pub fn notification(peer: impl Into<String>, at: Timestamp, command: Command) -> Self {
         Self {

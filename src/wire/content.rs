@@ -26,7 +26,7 @@ const FILE: &str = "_lcfile";
 const PLACE: &str = "_lcloc";
 const METADATA: &str = "metaData";
 
-/// The MIME type has no key of the protocol; readers keep what they do not know of `metaData`.
+/// The MIME type has no key in the protocol; other readers keep unknown keys of `metaData`.
 const MIME: &str = "mime_type";
 
 /// The type numbers of the envelope that the protocol reserves.
@@ -140,7 +140,7 @@ fn kind_of_object(object: &Object) -> Option<i32> {
     object.get(TYPE)?.as_i64()?.try_into().ok()
 }
 
-/// Content of a reserved type; none if the envelope lacks what the type needs.
+/// Content of a reserved type; none if the envelope lacks a key of the type.
 fn typed(kind: i32, mut object: Object, spelled: &Fields) -> Option<MessageContent> {
     Some(match kind {
         kind::TEXT => {
@@ -226,7 +226,7 @@ fn as_spelled(tree: &Value, text: Option<&str>) -> Json {
         .unwrap_or_else(|| Json::from_value(tree))
 }
 
-/// Reads `_lcfile`. Size and name stand in `metaData` or, in some older messages, beside it.
+/// Reads `_lcfile`. Size and name are in `metaData` or, in some older messages, beside it.
 fn media_file(file: Value, spelled: &Fields) -> Option<MediaFile> {
     let Value::Object(mut file) = file else {
         return None;

@@ -34,7 +34,7 @@ pub struct PatchedMessage {
 ///
 /// # Errors
 ///
-/// [`WireError::MissingField`] or [`WireError::IllegalField`] when it lacks what makes a message.
+/// [`WireError::MissingField`] or [`WireError::IllegalField`] when a part of the message is missing or illegal.
 pub fn message_from_direct(body: DirectCommand) -> Result<Message, WireError> {
     Ok(Message {
         conversation: conversation(body.cid, "DirectCommand.cid")?,
@@ -51,7 +51,7 @@ pub fn message_from_direct(body: DirectCommand) -> Result<Message, WireError> {
     })
 }
 
-/// A message of a page of history. How far it got is told for messages of `me` alone.
+/// A message of a page of history. Delivery is told for messages of `me` alone.
 ///
 /// # Errors
 ///
@@ -173,8 +173,8 @@ pub fn direct(
     }
 }
 
-/// A conversation as its row tells `me` about it. Unread counts and marks are told elsewhere; a row tells how many
-/// seconds a temporary conversation has left, and not until when it lives.
+/// A conversation as its row tells `me` about it. Other commands tell unread counts and marks. A row has the
+/// remaining seconds of a temporary conversation, not the time of its end.
 #[must_use]
 pub fn conversation_info(row: WireConversation, me: &ClientId) -> ConversationInfo {
     let muted = match row.subscription {

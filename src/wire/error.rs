@@ -6,10 +6,10 @@ use super::serial::Serial;
 use super::subprotocol::Encoding;
 use crate::error::SampanError;
 
-/// Why a frame, or a piece of JSON in it, could not be read or written.
+/// The reason why a frame, or a piece of JSON in it, could not be read or written.
 ///
-/// No error repeats the frame's words: errors name fields and numbers, never values. Errors that come after the frame
-/// was parsed carry the serial of the request, so that the answer can too.
+/// No error repeats texts of the frame: errors name fields and numbers, never values. Errors that come after
+/// the frame was parsed have the serial of the request, so the answer can have it too.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WireError {
@@ -96,7 +96,7 @@ pub enum WireError {
         /// Message and field, as the schema names them.
         field: &'static str,
     },
-    /// A piece of JSON does not parse, or is not what stands in its place.
+    /// A piece of JSON does not parse, or is of a wrong kind for its place.
     #[error("malformed JSON in {part}: {reason}")]
     MalformedJson {
         /// Which piece.

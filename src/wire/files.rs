@@ -49,7 +49,7 @@ pub fn ticket_request(file: &FileToStore<'_>) -> String {
 ///
 /// # Errors
 ///
-/// [`WireError::MalformedJson`] when it is no object, or lacks what an upload needs.
+/// [`WireError::MalformedJson`] when it is no object, or lacks a field that an upload needs.
 pub fn ticket(text: &str) -> Result<UploadTicket, WireError> {
     const PART: &str = "ticket";
     let mut map = parse_object(PART, text)?;

@@ -131,7 +131,7 @@ impl<'a> Frame<'a> {
 }
 
 impl fmt::Debug for Frame<'_> {
-    /// Shows the length only: a frame carries tokens and what people write.
+    /// Shows the length only: a frame holds tokens and texts of people.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let encoding = match self {
             Self::Binary(_) => Encoding::Binary,

@@ -14,7 +14,7 @@ pub struct Installation<'a> {
     pub client: &'a ClientId,
     /// The device.
     pub device: &'a PushDevice,
-    /// The device's id in sessions: one that opens with it gets pushes, one that closes gets none any more.
+    /// The device's id in sessions: a session that opens with it gets pushes until it closes.
     pub installation_id: &'a str,
 }
 

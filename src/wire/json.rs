@@ -81,7 +81,7 @@ pub(super) fn take_text(map: &mut Map<String, Value>, key: &str) -> Option<Strin
     take_if(map, key, |value| value.as_str().map(str::to_owned))
 }
 
-/// Takes what `read` understands out of an object; anything else stays there.
+/// Takes a value out of an object if `read` accepts it; otherwise the value stays there.
 pub(super) fn take_if<T>(
     map: &mut Map<String, Value>,
     key: &str,

@@ -8,7 +8,7 @@ use super::payload::Payload;
 use super::row::WireConversation;
 use crate::model::{ClientId, ConversationId};
 
-/// The payload of one message, with what the command says about the message.
+/// The payload of one message, with the command's other facts about the message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Carried {
     /// The payload.

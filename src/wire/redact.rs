@@ -25,7 +25,7 @@ macro_rules! debug_without_secrets {
     };
 }
 
-/// Stands for something that was there and is not shown.
+/// Stands for a present value that is not shown.
 struct Hidden(usize);
 
 impl fmt::Debug for Hidden {

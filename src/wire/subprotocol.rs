@@ -20,7 +20,7 @@ impl fmt::Display for Encoding {
     }
 }
 
-/// How a client learns what it missed while it was away.
+/// The way in which a client learns of messages that it missed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum OfflineMode {
     /// Version 1: the service pushes the stored messages after the session opens.
@@ -34,7 +34,7 @@ pub enum OfflineMode {
 pub struct Subprotocol {
     /// Bytes or text.
     pub encoding: Encoding,
-    /// The way to learn what was missed, once a session is open.
+    /// The way to learn of missed messages, once a session is open.
     pub offline_mode: OfflineMode,
 }
 

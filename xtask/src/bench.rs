@@ -154,7 +154,7 @@ impl Request {
     }
 }
 
-/// Builds and runs the program; answers what it wrote to its standard output.
+/// Builds and runs the program; answers its standard output.
 fn measure(bench: &Bench, pace: Pace, tree: &Tree) -> Result<Vec<u8>, Problem> {
     let mut command = Command::new(cargo());
     command.args(["bench", "--package", bench.package, "--bench", bench.target]);

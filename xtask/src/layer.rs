@@ -3,7 +3,7 @@
 //! A layer is written in the project's own style, so the reader is simple: a declaration begins on a line of
 //! its own, and ends before its body or its value.
 
-/// A language's way to declare what an app can name.
+/// A language's way to declare names for an app.
 struct Speech {
     /// Words before a declaration that are part of it.
     modifiers: &'static [&'static str],

@@ -72,7 +72,7 @@ use std::process::ExitCode;
 pub(crate) enum Verdict {
     /// Everything that was asked for holds.
     Good,
-    /// Something falls short; the command has said what.
+    /// Something falls short; the command has named it.
     Short,
 }
 

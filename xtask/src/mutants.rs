@@ -140,7 +140,7 @@ fn of_room(tree: &Tree, room: &Room, asked: &Asked) -> Result<Found, Problem> {
     found(&output.join("mutants.out"))
 }
 
-/// Runs cargo-mutants over a room, and returns what it printed.
+/// Runs cargo-mutants over a room, and returns its output.
 fn mutants(tree: &Tree, room: &Room, options: &[&str]) -> Result<String, Problem> {
     let output = Command::new(cargo())
         .args(["mutants", "--no-shuffle", "--colors", "never"])
@@ -150,7 +150,7 @@ fn mutants(tree: &Tree, room: &Room, options: &[&str]) -> Result<String, Problem
         .output()
         .map_err(|cause| Problem::while_doing("starting cargo-mutants", cause))?;
     match output.status.code() {
-        // 2: something was missed; 3: something timed out.
+        // 2: a defect was missed; 3: a run timed out.
         Some(0 | 2 | 3) => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
         _ => {
             let complaint = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -254,7 +254,7 @@ fn type_name(line: &str) -> Option<&str> {
     rest.split([' ', ':', '(', '<']).next()
 }
 
-/// Types that are declared twice. An object's class and constructors stand beside its interface.
+/// Types that are declared twice. An object's class and constructors are declared beside its interface.
 fn twice(surface: &str) -> Vec<String> {
     let mut seen = BTreeSet::new();
     // Each way to make an object stands on a line of its own.

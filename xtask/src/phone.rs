@@ -24,8 +24,8 @@ const DATABASE: &str = "sled";
 /// The source's choice, and the choice in the copy: no machine that builds here is an iPhone.
 const CHOICE: (&str, &str) = ("target_os = \"linux\"", "target_os = \"ios\"");
 
-/// sled's key above all others, a constant of 1 MiB in every library that has sled, and one that is long enough:
-/// no key of the store has so many bytes of 255.
+/// sled's key above all others, a constant of 1 MiB in every library that has sled, and a shorter one that is
+/// long enough: no key of the store has so many bytes of 255.
 const LARGEST_KEY: (&str, &str) = ("&[255; 1024 * 1024]", "&[255; 1024]");
 
 /// The options that leave out zstd's other levels: the store compresses at the fastest.

@@ -35,7 +35,7 @@ struct Package {
     wildcards: Vec<String>,
 }
 
-/// Checks the graph and prints what breaks the policy.
+/// Checks the graph and prints the violations of the policy.
 pub(crate) fn run(_arguments: &[String]) -> Result<Verdict, Problem> {
     let root = root();
     let text = std::fs::read_to_string(root.join("deny.toml"))
@@ -178,7 +178,7 @@ fn package(value: &Value) -> Package {
         source: text(value, "source"),
         wildcards: dependencies
             .filter(|dependency| text(dependency, "req").as_deref() == Some("*"))
-            // A member of the workspace is asked for by its path, at whatever version it has.
+            // A member of the workspace is named by its path, at any version.
             .filter(|dependency| text(dependency, "path").is_none())
             .filter_map(|dependency| text(dependency, "name"))
             .collect(),

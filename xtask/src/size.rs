@@ -155,7 +155,7 @@ fn stripped(shared: &Path) -> Result<PathBuf, Problem> {
     Ok(file)
 }
 
-/// Prints what the library is made of: its sections, and its code by crate.
+/// Prints the parts of the library: its sections, and its code by crate.
 fn contributors(shared: &Path) -> Result<(), Problem> {
     let sections = output(Command::new("size").arg("-A").arg(shared))?;
     println!("\nsections of more than 10 kB:");

@@ -41,7 +41,7 @@ pub(crate) struct Suite {
     home: &'static str,
     pub(crate) needs: &'static [Tool],
     pub(crate) absence: Absence,
-    /// The whole suite is given up after so many minutes.
+    /// The time after which the whole suite is stopped, in minutes.
     pub(crate) minutes: u64,
     /// Run in order; the first that fails ends the suite.
     pub(crate) steps: fn(&Tree) -> Vec<Step>,
@@ -438,7 +438,7 @@ fn bindings(tree: &Tree, language: &str) -> Step {
     Step::new(&tree.root, this_program(tree), &["bindings", language])
 }
 
-/// Installs what the lock file names.
+/// Installs the packages of the lock file.
 fn npm_install(folder: &Path) -> Step {
     Step::new(
         folder,

@@ -272,7 +272,7 @@ fn show(log: &Path) {
     }
 }
 
-/// A log as text, whatever its bytes; a log that was never opened is empty.
+/// A log as text, for any bytes; a log that was never opened is empty.
 fn read(log: &Path) -> String {
     String::from_utf8_lossy(&std::fs::read(log).unwrap_or_default()).into_owned()
 }

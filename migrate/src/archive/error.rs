@@ -75,7 +75,7 @@ pub enum ArchiveError {
     /// Another process writes into the archive.
     #[error("another process is writing into {}", .0.display())]
     InUse(PathBuf),
-    /// A segment is not what was written.
+    /// A segment differs from its written form.
     #[error("{}: {damage}. `sampan-migrate verify --repair` sets it aside and asks for its part again", .path.display())]
     Damaged {
         /// The file.

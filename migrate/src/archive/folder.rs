@@ -72,8 +72,8 @@ impl Archive {
         Ok((archive, recovered))
     }
 
-    /// Makes a new ledger from the files of pages, for an archive whose ledger is lost. The next
-    /// crawl reads the history again, and what is saved already is kept beside it.
+    /// Makes a new ledger from the files of pages, for an archive whose ledger is lost. The next crawl reads
+    /// the history again, and the saved pages are kept beside it.
     ///
     /// # Errors
     ///
@@ -116,11 +116,11 @@ impl Archive {
         Ok((archive, recovered))
     }
 
-    /// Reads the manifest of an archive that nobody needs to write into.
+    /// Reads the manifest of an archive, without writing to the archive.
     ///
     /// # Errors
     ///
-    /// [`ArchiveError`] when there is none, or none that this program understands.
+    /// [`ArchiveError`] when there is no manifest, or one of an unknown version.
     pub fn read(root: &Path) -> Result<Manifest, ArchiveError> {
         if !root.join("manifest.json").exists() {
             return Err(ArchiveError::NoArchive(root.to_owned()));
@@ -169,13 +169,13 @@ impl Archive {
         SegmentWriter::create(&self.root.join("pages"), header)
     }
 
-    /// Ends a segment: its file becomes durable, then the ledger names it, together with what is
-    /// left of the slice that it began with.
+    /// Ends a segment: its file becomes durable, then the ledger names it, together with the rest of its first
+    /// slice.
     ///
     /// # Errors
     ///
-    /// [`ArchiveError`] when the file or the ledger cannot be written. The pages stay in the file,
-    /// and the next opening takes them over.
+    /// [`ArchiveError`] when the file or the ledger cannot be written. The pages stay in the file, and the next
+    /// opening recovers them.
     pub fn end(
         &mut self,
         writer: SegmentWriter,
@@ -195,12 +195,12 @@ impl Archive {
         })
     }
 
-    /// Sets aside the file of a segment, and puts what it held back to be read again. A table is
-    /// read again from its start.
+    /// Sets aside the file of a segment, and plans to read its content again. A table is read again from its
+    /// start.
     ///
     /// # Errors
     ///
-    /// [`ArchiveError`] when the file cannot be moved or the ledger not be written.
+    /// [`ArchiveError`] when the file cannot be moved or the ledger cannot be written.
     pub fn read_again(&mut self, number: u32) -> Result<(), ArchiveError> {
         let path = self.root.join(Segment::path_of(number));
         if path.exists() {

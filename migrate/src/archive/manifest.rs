@@ -197,7 +197,7 @@ impl Manifest {
             .max()
     }
 
-    /// Replaces a slice by what is left of it. The oldest slices stand first.
+    /// Replaces a slice by its rest. The oldest slices stand first.
     pub fn settle(&mut self, taken: &Slice, left: impl IntoIterator<Item = Slice>) {
         self.pending.retain(|slice| !slice.begins_like(taken));
         self.pending.extend(left);

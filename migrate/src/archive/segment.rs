@@ -262,8 +262,8 @@ fn frame(bytes: &[u8], index: usize) -> Result<(usize, Line), Damage> {
 ///
 /// # Errors
 ///
-/// [`ArchiveError::Damaged`] when the file is not what was written, [`ArchiveError::Io`] when it
-/// cannot be read.
+/// [`ArchiveError::Damaged`] when the file differs from its written form, [`ArchiveError::Io`] when it cannot
+/// be read.
 pub fn read_segment(archive: &Path, segment: &Segment) -> Result<Vec<Page>, ArchiveError> {
     let path = archive.join(Segment::path_of(segment.number));
     let damaged = |damage| ArchiveError::Damaged {

@@ -64,7 +64,7 @@ fn options(arguments: &CrawlArguments) -> CrawlOptions {
     }
 }
 
-/// Crawls until it is done or somebody presses Ctrl-C; then it still saves what it has.
+/// Crawls until the crawl is done or the user presses Ctrl-C; then it still saves the pages that it has.
 async fn until_interrupted(
     server: Server,
     options: &CrawlOptions,

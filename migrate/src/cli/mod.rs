@@ -24,17 +24,17 @@ pub struct Arguments {
 enum Command {
     /// Saves the whole message history and the tables of an app into an archive.
     ///
-    /// Begin today: a hosted service keeps messages for half a year and drops a day of them each day, and no export
-    /// holds them. Run the same command again whenever you like: it goes on where it was, after a kill too, and
-    /// then adds what is new. In the last days run it with --again: only a second reading shows what was edited,
-    /// recalled or deleted since.
+    /// Begin today: a hosted service keeps messages for half a year and drops a day of them each day, and no
+    /// export holds them. Run the same command again whenever you like: it continues where it stopped, after a
+    /// kill too, and then adds the new messages. In the last days run it with --again: only a second reading
+    /// shows messages that were edited, recalled or deleted since.
     Crawl(Box<CrawlArguments>),
     /// Loads archives and exports of tables into a sampan-service: into its data folder, or while it runs.
     ///
-    /// Ids, times, order, content, members, roles and columns stay as they were. Load in any order, and again: what
-    /// is there already stays, and what a later reading knows better replaces it.
+    /// Ids, times, order, content, members, roles and columns stay as they were. Load in any order, and
+    /// repeatedly: stored data stay, and a later reading replaces an earlier one.
     Load(Box<LoadArguments>),
-    /// Tells what an archive holds and what is left to read.
+    /// Shows the content of an archive and the history that is left to read.
     Status(ArchiveArgument),
     /// Reads every page of an archive and checks its hashes.
     Verify(VerifyArguments),
@@ -50,11 +50,11 @@ struct CrawlArguments {
     /// The id of the app.
     #[arg(long, value_name = "ID")]
     app: String,
-    /// File that holds the app's master key. Without it the key is taken from SAMPAN_MASTER_KEY. It is no flag:
-    /// other users of the machine can see flags.
+    /// File that holds the app's master key. Without it the key is taken from SAMPAN_MASTER_KEY. There is no
+    /// flag for the key, because other users of the machine can see flags.
     #[arg(long, value_name = "FILE")]
     master_key_file: Option<PathBuf>,
-    /// Folder of the archive; made if it is not there. Keep it safe: it holds what people wrote.
+    /// Folder of the archive; made if it is missing. Keep it safe: it holds the messages of people.
     #[arg(long, value_name = "DIR")]
     archive: PathBuf,
     /// Reads only the last so many days. Without it everything is read that the service still has.
@@ -63,7 +63,7 @@ struct CrawlArguments {
     /// Reads all of the history once more, and the tables.
     #[arg(long)]
     again: bool,
-    /// Goes on running and saves what is new, asking this often, such as 5s.
+    /// Goes on running and saves new messages, asking this often, such as 5s.
     #[arg(long, value_name = "TIME", value_parser = duration, num_args = 0..=1, default_missing_value = "5s")]
     follow: Option<Duration>,
     /// Downloads the files that messages point at as well.
@@ -87,7 +87,7 @@ struct CrawlArguments {
     /// conversation that the history of the app turns out to leave out are then read one by one.
     #[arg(long, value_name = "PERCENT", default_value_t = 1.0)]
     check: f64,
-    /// Keeps the addresses (IP) of senders. They are personal data, and nothing needs them.
+    /// Keeps the addresses (IP) of senders. They are personal data, and no command needs them.
     #[arg(long)]
     keep_addresses: bool,
     #[command(flatten)]
@@ -167,7 +167,7 @@ struct ArchiveArgument {
 struct VerifyArguments {
     /// Folder of the archive.
     archive: PathBuf,
-    /// Sets damaged files aside; the next crawl asks for what they held. Makes a new manifest if it is damaged.
+    /// Sets damaged files aside; the next crawl asks for their content. Makes a new manifest if it is damaged.
     #[arg(long)]
     repair: bool,
 }
@@ -197,7 +197,7 @@ is wrong, and with 3 when some of the history did not come: the same command tri
 /// Exit code of a run that left something for the next.
 const LEFT: u8 = 3;
 
-/// Does what the flags say.
+/// Carries out the command of the flags.
 #[must_use]
 pub fn run(arguments: Arguments) -> ExitCode {
     let done = match arguments.command {

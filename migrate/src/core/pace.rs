@@ -92,8 +92,8 @@ impl Pace {
         }
     }
 
-    /// A request that started at `started` was refused as one too many. Nothing is asked until the
-    /// cool-down, or what the service asks for, has passed.
+    /// Takes a refusal of a request from `started` as one too many. No request is made until the cool-down, or
+    /// the time that the service asks for, has passed.
     pub fn limited(&mut self, started: Duration, now: Duration, asked: Option<Duration>) {
         self.slow_down(started, now);
         let wait = self

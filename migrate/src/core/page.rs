@@ -19,7 +19,7 @@ pub enum PageError {
     /// The body is JSON, but neither an array of rows nor an object that holds one.
     #[error("the answer is no list of rows")]
     NoRows,
-    /// No row of a page has both a time and an id, so that nobody could ask for the next page.
+    /// No row of a page has both a time and an id, so there is no request for the next page.
     #[error("no row of the answer has a time and an id")]
     NoPlace,
 }
@@ -37,7 +37,7 @@ pub struct Summary {
     pub last: Option<Place>,
     /// True if no row is newer than the row before it.
     pub is_sorted: bool,
-    /// Rows without a time or an id. They are kept like all others.
+    /// Rows without a time or an id, which are kept like all others.
     pub odd: usize,
 }
 
@@ -80,7 +80,7 @@ fn json(error: serde_json::Error) -> PageError {
     PageError::Json(format!("line {}, column {}", error.line(), error.column()))
 }
 
-/// Reads what is needed to go on.
+/// Reads the fields that the crawl needs.
 ///
 /// # Errors
 ///

@@ -63,7 +63,7 @@ pub struct Slice {
     pub cursor: Option<Place>,
 }
 
-/// A request, without the host and without what authorises it.
+/// A request, without the host and without its authorisation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
     /// The path, its parts encoded.
@@ -131,7 +131,7 @@ impl Slice {
                 add("msgid", place.id.clone());
             }
         }
-        // A zero means "no end", which is what a slice from the beginning of time wants.
+        // A zero means "no end", as a slice from the beginning of time needs.
         add(
             "till_timestamp",
             self.older.saturating_sub(1).max(0).to_string(),

@@ -197,7 +197,7 @@ fn path_of(folder: &Path, file: &Digest) -> PathBuf {
     folder.join(shelf).join(&file.sha256)
 }
 
-/// The attachments whose file is missing, or is not what the index says, and the number of files that were read.
+/// The attachments whose file is missing, or differs from the index, and the number of files that were read.
 ///
 /// # Errors
 ///

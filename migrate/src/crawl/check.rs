@@ -66,8 +66,8 @@ pub(super) async fn begin_check(
     Ok(true)
 }
 
-/// Compares what the newest pass of the kind has with the whole, notes the result, and begins to
-/// read the kinds that the whole lacks.
+/// Compares the newest pass of the kind with the whole history, notes the result, and begins to read the kinds
+/// that the whole history lacks.
 pub(super) async fn finish_check(
     archive: &mut Archive,
     source: &Source,
@@ -157,7 +157,7 @@ fn conversations(archive: &Archive) -> Result<ByKind, ArchiveError> {
         .collect())
 }
 
-/// A share of each kind: the same ones in each run, whatever else there is.
+/// A share of each kind: the same conversations in each run.
 fn chosen(all: &ByKind, percent: f64) -> ByKind {
     let share = |ids: &Vec<String>| {
         let mut ranked: Vec<([u8; 32], &String)> = ids

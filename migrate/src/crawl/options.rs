@@ -34,6 +34,6 @@ pub struct CrawlOptions {
     pub check_percent: f64,
     /// Downloads attachments up to so many bytes each.
     pub attachments: Option<u64>,
-    /// Follows what is new, asking this often.
+    /// Follows new messages, asking this often.
     pub follow: Option<Duration>,
 }

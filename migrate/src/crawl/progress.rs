@@ -91,7 +91,7 @@ impl Progress {
         self.0.bar.tick();
     }
 
-    /// An answer was not what was asked for.
+    /// Reports an answer of a wrong kind.
     pub(super) fn trouble(&self, reason: &str) {
         self.0.troubles.fetch_add(1, Ordering::Relaxed);
         // Nothing is printed when nobody looks.

@@ -147,7 +147,7 @@ impl Run<'_> {
         Ok(fetched.map(|fetched| fetched.page.as_of()))
     }
 
-    /// Reads what is pending, then what is new or, if asked, all of it again.
+    /// Reads the pending history, then the new history or, if asked, all of it again.
     async fn history(&mut self, now: i64) -> Result<(), CrawlError> {
         let is_going_again = self.is_pending(PassKind::Again);
         let is_first = self.archive.manifest().covered_until().is_none();
@@ -206,7 +206,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Compares some conversations with the whole, once for each run, and reads what the whole lacks.
+    /// Compares some conversations with the whole history, once for each run, and reads the conversations that
+    /// it lacks.
     async fn check(&mut self, now: i64) -> Result<(), CrawlError> {
         let (source, progress, percent) = (self.source, self.progress, self.options.check_percent);
         if !check::begin_check(self.archive, source, progress, percent, now).await? {

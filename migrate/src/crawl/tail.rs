@@ -74,7 +74,7 @@ struct Tail {
 }
 
 impl Tail {
-    /// Reads what is new; pages without a new row are left out.
+    /// Reads the new messages; pages without a new row are left out.
     async fn poll(
         &mut self,
         source: &Source,

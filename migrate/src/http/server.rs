@@ -14,7 +14,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
-/// A master key. It is never shown and never written.
+/// A master key, which is never shown and never written.
 #[derive(Clone)]
 pub struct MasterKey(String);
 
@@ -175,7 +175,7 @@ impl Server {
         &self.base
     }
 
-    /// The master key, to keep it out of what is shown.
+    /// The master key, to keep it out of output.
     #[must_use]
     pub fn key(&self) -> &MasterKey {
         &self.options.key

@@ -36,7 +36,7 @@ pub enum Fatal {
 /// The meaning of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The body is what was asked for.
+    /// The body is the requested content.
     Good,
     /// The thing that was asked for is not there.
     Gone(String),

@@ -12,7 +12,7 @@ use serde_json::json;
 pub enum Fate {
     /// The row is new in the service.
     Stored,
-    /// The row changed what the service has.
+    /// The row changed the service's data.
     Merged,
     /// The service has the row, or a later state of it.
     Known,

@@ -74,7 +74,7 @@ impl Target {
     async fn said_to_service(&mut self, raw: &str) -> Result<(), LoadError> {
         match Row::read_said_to_service(raw) {
             Ok(row) => {
-                // Nobody edits what was said to a service: it is as of the time when it was said.
+                // A message to a service is never edited, so its time is the time of its sending.
                 let as_of = row.at;
                 self.message(row, as_of, false).await
             }
@@ -171,7 +171,7 @@ impl Target {
         Ok(())
     }
 
-    /// Loads the messages that wait, and notes what became of each.
+    /// Loads the waiting messages, and notes the outcome of each.
     async fn flush(&mut self) -> Result<(), LoadError> {
         let (messages, rows): (Vec<_>, Vec<_>) = self.waiting.drain(..).unzip();
         self.waiting_bytes = 0;

@@ -278,12 +278,12 @@ operations! {
     /// Subscribing a client to a service conversation, and ending it. Where a login needs a signature,
     /// this needs the master key.
     SubscribeClient => AppKey;
-    /// Asking which clients are online, to what they are subscribed, and how many there are.
+    /// Asking for the online clients, the subscriptions of clients, and their number.
     AskClients => MasterKey;
     /// Loading history of another service, with its ids and times.
     LoadHistory => MasterKey;
-    /// Asking how many messages a client has not read. Where a login needs a signature, this needs the
-    /// master key.
+    /// Asking for a client's number of unread messages. Where a login needs a signature, this needs the master
+    /// key.
     CountUnread => AppKey;
     /// Reading everything that is kept of the app.
     ReadRecords => MasterKey;

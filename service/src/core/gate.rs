@@ -48,7 +48,7 @@ impl Crowd {
         }
     }
 
-    /// Everybody who hears of what happens in the conversation.
+    /// The receivers of the conversation's notices.
     pub(super) fn audience(&self) -> Audience {
         match self {
             Self::Members(_) => Audience::Clients(self.clients().into_iter().collect()),
@@ -121,7 +121,7 @@ impl<S: Storage> Core<S> {
         sent: SentSignature<'_>,
     ) -> Result<bool, Refusal> {
         if self.hook_turn.is_anew() {
-            // It was used up when the command was decided the first time.
+            // The signature was used up when the command was decided the first time.
             return self.check_repeated(app, client, action, sent);
         }
         let wall = self.stamps.wall();
@@ -241,8 +241,8 @@ impl<S: Storage> Core<S> {
     }
 }
 
-/// The row of an operation that happens within a conversation. For another operation there is no
-/// conversation to be let into: nobody is.
+/// The row of an operation within a conversation. For another operation no caller is admitted, because there is
+/// no conversation.
 fn rights_of(operation: Operation) -> Rights {
     match operation.who() {
         Who::Within(rights) => rights,

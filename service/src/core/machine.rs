@@ -154,7 +154,7 @@ impl<S: Storage> Core<S> {
         effects
     }
 
-    /// Sends the calls that tell hooks something; they leave after everything that clients are told.
+    /// Sends the calls of hooks about events; they leave after all notifications to clients.
     pub(super) fn tell_hooks(&mut self, effects: &mut Vec<Effect>) {
         let told = self.hook_turn.take_told().into_iter().map(Box::new);
         effects.extend(told.map(Effect::Tell));

@@ -110,9 +110,9 @@ impl<S: Storage> Core<S> {
         }
     }
 
-    /// The record of a notification for clients that miss it. The record is written once, whatever the number
-    /// of its readers. A client that never signed in is not named: such a client could have missed nothing, and
-    /// ids that somebody invented cost nothing.
+    /// The record of a notification for clients that miss it. The record is written once, for any number of
+    /// readers. A client that never signed in is not named: it could have missed nothing, and invented ids cost
+    /// nothing.
     async fn replays(
         &mut self,
         app: &AppId,

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::name::FileId;
 
-/// The record of a file. It is kept as JSON, and a later build may add fields.
+/// The record of a file. It is stored as JSON, and a later build may add fields.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FileRecord {
     /// The id.
@@ -38,7 +38,7 @@ pub struct FileRecord {
 }
 
 impl FileRecord {
-    /// The file as it is told over HTTP; `url` is where its bytes are.
+    /// The file in the form of the HTTP interface; `url` is the URL of its bytes.
     #[must_use]
     pub fn to_json(&self, url: &str) -> Value {
         let created = iso::format(Timestamp::from_millis(self.created_at));

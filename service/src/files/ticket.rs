@@ -43,10 +43,10 @@ pub struct Ticket {
 /// The reason for which a ticket is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TicketError {
-    /// It was not made here, or with another master key.
+    /// The ticket was not made here, or was made with another master key.
     #[error("this upload was not asked for")]
     Unknown,
-    /// It was made too long ago.
+    /// The ticket is too old.
     #[error("this upload was asked for too long ago")]
     Late,
 }

@@ -9,7 +9,7 @@ use sampan_service::core::settings;
 
 use super::arguments::AppFlags;
 
-/// Where apps and settings stand.
+/// The sources of apps and settings.
 #[derive(Debug)]
 pub(crate) struct AppSources {
     given: Vec<String>,

@@ -11,9 +11,8 @@ use super::log::{Format, Level};
 
 /// A messaging service for apps that use Sampan or the LeanCloud realtime SDKs.
 ///
-/// Clients are pointed at it by one URL: the one that is printed when it is ready, or the one given
-/// by --public-url when it stands behind a reverse proxy. Everything acknowledged survives a
-/// killed process and a power cut.
+/// Clients need one URL: the one that the service prints when it is ready, or the one given by --public-url
+/// when a reverse proxy stands in front. Everything acknowledged survives a killed process and a power cut.
 #[derive(Parser, Debug)]
 #[command(
     name = "sampan-service",
@@ -79,7 +78,7 @@ pub(crate) struct CheckSettings {
     pub(crate) apps: AppFlags,
 }
 
-/// Which service, for the tools that reach one that runs.
+/// The service, for the tools that reach a running one.
 #[derive(Args, Debug)]
 pub(crate) struct DataFlag {
     /// The data folder of the service.
@@ -283,7 +282,7 @@ impl S3Flags {
     }
 }
 
-/// Of serving, which the program does when it is given no subcommand.
+/// The flags of serving, which the program does without a subcommand.
 #[derive(Args, Debug)]
 pub(crate) struct Serve {
     /// Address and port to listen on; port 0 takes a free one.

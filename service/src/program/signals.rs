@@ -52,7 +52,7 @@ impl Signals {
         tokio::select! {
             _ = terminate.recv() => Asked::ToStop,
             _ = interrupt.recv() => Asked::ToStop,
-            // A terminal that closes takes what was started in it along.
+            // A terminal that closes ends the programs that were started in it.
             _ = self.hang_up.recv() => match self.in_terminal {
                 true => Asked::ToStop,
                 false => Asked::ToReload,

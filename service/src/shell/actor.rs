@@ -240,7 +240,7 @@ impl<S: Storage> Actor<S> {
         }
     }
 
-    /// Waits until there is something to do, and takes the letters that came.
+    /// Waits until there is work, and takes the letters that came.
     async fn gather(
         &mut self,
         letters: &mut Vec<Letter>,
@@ -325,8 +325,8 @@ impl<S: Storage> Actor<S> {
         })
     }
 
-    /// The storage failed: nobody is served until it works again, and everybody is told to come
-    /// back later. From time to time it is opened anew.
+    /// Handles a failed storage: no client is served until the storage works again, and all are told to come
+    /// back later. The storage is opened anew from time to time.
     async fn stand_still(&mut self) {
         let given_up = self.core.give_up_readings().into_iter();
         let mut effects: Vec<Outbound> = given_up.map(Outbound::from).collect();

@@ -19,7 +19,7 @@ const WAITING_EACH_MAX: usize = 64;
 /// Requests that may wait at a time, whoever asks.
 const WAITING_AT_MOST: usize = 1024;
 
-/// An app as it is asked for from one address: a number that stands for both.
+/// The number of an app as seen from one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct AskerNumber(u64);
 
@@ -38,7 +38,7 @@ pub(super) struct Asking {
     waiting: Mutex<HashMap<AskerNumber, usize>>,
 }
 
-/// A place among those that wait; given up when it is dropped.
+/// A place among the waiting requests; dropping it frees the place.
 #[derive(Debug)]
 pub(super) struct Place {
     asking: Arc<Asking>,

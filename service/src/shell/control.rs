@@ -43,7 +43,8 @@ fn folder_in(data: &Path) -> PathBuf {
     data.join("operator")
 }
 
-/// Listens in a data folder, which this process has opened: a socket that is there is nobody's.
+/// Listens in a data folder that this process has opened. An existing socket there belongs to no running
+/// process.
 pub(super) fn listen(data: &Path) -> io::Result<UnixListener> {
     let folder = folder_in(data);
     match std::fs::DirBuilder::new().mode(0o700).create(&folder) {

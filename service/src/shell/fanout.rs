@@ -37,8 +37,8 @@ const HOLD_BYTES_WHEN_CROWDED: usize = 16 * 1024;
 /// The cost of a queued command beside its bytes.
 const OVERHEAD_BYTES: usize = 96;
 
-/// Carries out what the core decided, after its commit. Never waits: the core must not stand still
-/// for one client.
+/// Carries out the core's decisions, after their commit. It never waits, because the core must not wait for one
+/// client.
 pub(super) trait FanOut: Send + Sync {
     /// Hands effects on, in order per connection.
     fn deliver(&self, effects: Vec<Outbound>);
@@ -269,7 +269,7 @@ pub(super) struct LocalFanOut {
     /// Held for a map operation or a push into a queue, never across a wait.
     outlets: Mutex<Outlets>,
     tickets: Mutex<HashMap<Ticket, oneshot::Sender<RestAnswer>>>,
-    /// No new connection is taken; those that stand go on.
+    /// True if no new connection is taken; open connections go on.
     leaving: AtomicBool,
     /// Told whenever the last connection has gone.
     emptied: Notify,
@@ -318,12 +318,12 @@ impl LocalFanOut {
         }
     }
 
-    /// The connections that are asked for nothing more until they took what waits for them.
+    /// The connections from which no commands are read until they have taken their waiting bytes.
     pub(super) fn held(&self) -> BTreeSet<ConnectionId> {
         lock(&self.outlets).held.clone()
     }
 
-    /// How much waits, and how much was handed on so far.
+    /// The waiting and the delivered commands and bytes.
     pub(super) fn levels(&self) -> Levels {
         let outlets = lock(&self.outlets);
         Levels {

@@ -39,7 +39,7 @@ pub(super) struct HookCaller {
     calls: Arc<Semaphore>,
     tls: TlsConnector,
     metrics: Arc<Metrics>,
-    /// Where the inspector listens, if there is one.
+    /// The inspector's feed, if there is an inspector.
     feed: Option<Arc<Feed>>,
 }
 

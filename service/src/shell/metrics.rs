@@ -134,7 +134,7 @@ pub(super) struct Levels {
     pub(super) queues_cut: u64,
     /// Bytes that wait on all connections.
     pub(super) queue_bytes: usize,
-    /// Connections that are asked for nothing more until they took what waits for them.
+    /// Connections from which no commands are read until they have taken their waiting bytes.
     pub(super) queues_held: usize,
     /// Bytes of commands that wait for the core.
     pub(super) input_bytes_waiting: usize,
@@ -438,7 +438,7 @@ impl Metrics {
         self.hooks.get_or_create(&labels).inc();
     }
 
-    /// So many sessions stand, and so many clients of each app have one.
+    /// Sets the number of open sessions, and of the clients of each app that have one.
     pub(super) fn online<'a>(&self, sessions: usize, apps: impl Iterator<Item = (&'a str, usize)>) {
         set(&self.sessions, sessions);
         for (app, online) in apps {

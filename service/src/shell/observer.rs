@@ -82,7 +82,7 @@ enum Fact {
 #[derive(Debug)]
 pub(super) struct Observer {
     metrics: Arc<Metrics>,
-    /// Where the inspector listens, if there is one.
+    /// The inspector's feed, if there is an inspector.
     feed: Option<Arc<Feed>>,
     /// The client that signed in last on each connection, for the inspector.
     named: BTreeMap<ConnectionId, String>,

@@ -144,7 +144,7 @@ impl Pusher {
         answered.await.unwrap_or_default()
     }
 
-    /// The senders of an app. They are made anew when the settings of the app change.
+    /// The senders of an app. They are made again when the settings of the app change.
     fn senders_of(&self, app: &App) -> Arc<Senders> {
         let mut all = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
         let id = &app.credentials.id;

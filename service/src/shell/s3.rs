@@ -71,7 +71,7 @@ pub enum S3Error {
     /// The URL or the name of the bucket is none.
     #[error("the URL or the bucket can't be used: {0}")]
     Address(String),
-    /// The storage overwrites what has a name, though it is asked not to.
+    /// The storage overwrites an existing name in spite of the condition.
     #[error("the storage does not know If-None-Match, by which a file is written once")]
     Overwrites,
     /// The storage refuses the service.
@@ -83,7 +83,7 @@ pub enum S3Error {
 pub(super) struct S3Files {
     desk: Arc<Desk>,
     clock: Clock,
-    /// One removal at a time: it asks first whether there is something to remove.
+    /// One removal at a time: a removal first checks that the record exists.
     removing: Mutex<()>,
 }
 
@@ -109,7 +109,7 @@ impl Desk {
         let url = self.signed(&self.bucket.put_object(Some(&self.credentials), key));
         let condition = ("if-none-match", "*".to_owned());
         match only_if_new {
-            // Made twice, the second would find what the first has written.
+            // A repeated claim would find the record of the first one.
             true => {
                 self.caller
                     .call(Method::PUT, &url, vec![condition], bytes)

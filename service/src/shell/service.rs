@@ -37,7 +37,7 @@ pub struct RunningService {
     shared: Weak<Shared>,
     clock: Clock,
     outlets: Arc<LocalFanOut>,
-    /// Gone once the service ends: the actor runs for as long as somebody could tell it something.
+    /// None once the service ends: the actor runs for as long as a sender exists.
     mailbox: Option<mpsc::Sender<Letter>>,
     stop: watch::Sender<bool>,
     servers: Vec<task::JoinHandle<()>>,

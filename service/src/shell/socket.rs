@@ -215,7 +215,7 @@ impl Silence {
         self.since + patience
     }
 
-    /// The end came: unless somebody has signed in meanwhile, the connection is closed.
+    /// Handles the end of a sign-in's time: unless a client has signed in meanwhile, the connection is closed.
     fn over(&mut self, queue: &Queue) -> Result<(), End> {
         match self.logged_in {
             true => Err(End::With(CloseCode::READ_TIMEOUT)),

@@ -20,7 +20,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// The files of a certificate and its key, both PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// The certificate, and behind it those that lead to the root.
+    /// The certificate, followed by those that lead to the root.
     pub cert: PathBuf,
     /// The private key, as PKCS #8, PKCS #1 or SEC 1.
     pub key: PathBuf,

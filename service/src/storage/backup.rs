@@ -111,8 +111,8 @@ impl Sum {
 }
 
 impl Snapshot {
-    /// Writes a backup into a folder, which is made if it is not there. When this returns, all of it
-    /// is on disk. It takes as long as reading all data; the service goes on meanwhile.
+    /// Writes a backup into a folder, which is made if it is missing. When the call returns, all of it is on
+    /// disk. It takes as long as reading all data; the service goes on meanwhile.
     ///
     /// # Errors
     ///

@@ -23,7 +23,7 @@ pub struct Claim {
     pub readers: BTreeSet<String>,
 }
 
-/// A claim as it is written: without the names of its fields, because there is one for each loaded message.
+/// A claim on disk: without the names of its fields, because there is one for each loaded message.
 type Packed = (i64, i64, bool, u64, u64, Option<i64>, BTreeSet<String>);
 
 impl From<Claim> for Packed {

@@ -58,7 +58,7 @@ pub use self::record::{
 pub use self::redb::RedbStorage;
 pub use self::salvage::{Checked, Salvaged, check, salvage};
 
-/// Why the storage could not answer or keep something.
+/// The reason why the storage could not answer or keep something.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
     /// The database or the disk below it failed.
@@ -268,7 +268,7 @@ pub trait Storage {
         conversation: &ConversationId,
     ) -> impl Future<Output = Result<Option<Known>, StorageError>>;
 
-    /// Where the message with this id stands.
+    /// The place of the message with this id.
     fn message_place(
         &self,
         app: &AppId,
@@ -276,7 +276,7 @@ pub trait Storage {
         id: &MessageId,
     ) -> impl Future<Output = Result<Option<Place>, StorageError>>;
 
-    /// Where the message stands that `from` sent with this token.
+    /// The place of the message that `from` sent with this token.
     fn sent_with(
         &self,
         app: &AppId,
@@ -412,7 +412,7 @@ pub trait Storage {
     /// Forgets the current batch.
     fn rollback(&mut self);
 
-    /// True if the storage can answer and keep something, as far as is known.
+    /// True if the storage can answer and store, as far as is known.
     fn is_sound(&self) -> bool;
 
     /// The committed state, to be read on another thread while this storage goes on.

@@ -84,7 +84,7 @@ pub struct Member {
     /// Since when.
     #[serde(with = "millis")]
     pub joined_at: Timestamp,
-    /// With which rights; the creator's are the owner's, whatever stands here.
+    /// The member's rights; the creator always has the owner's.
     #[serde(default, skip_serializing_if = "is_default")]
     pub role: Role,
     /// True if the member wants no offline push from this conversation.
@@ -210,7 +210,7 @@ impl Message {
         self.only_for.is_empty() || self.from == *client || self.only_for.contains(client)
     }
 
-    /// Where the message stands in its conversation.
+    /// The place of the message in its conversation.
     #[must_use]
     pub fn place(&self) -> Place {
         Place {
@@ -220,7 +220,7 @@ impl Message {
     }
 }
 
-/// Where a message stands in its conversation: messages are ordered by it.
+/// The place of a message in its conversation, which orders the messages.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Place {
     /// The message's time.
@@ -396,7 +396,7 @@ pub enum Ban {
     Silenced,
 }
 
-/// How far the service's clock came: no time that was told lies later.
+/// The service's clock: no time that was told is later.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Clock {
     /// The newest time of messages and openings.
@@ -446,9 +446,9 @@ pub enum Write {
     PutMessage(AppId, ConversationId, Message),
     /// Forgets a message, its token and its patch.
     DropMessage(AppId, ConversationId, Place),
-    /// Keeps what loads know of a message.
+    /// Stores the claims of loads about a message.
     PutClaim(AppId, ConversationId, MessageId, Claim),
-    /// Keeps what loads know of a conversation.
+    /// Stores the claims of loads about a conversation.
     PutKnown(AppId, ConversationId, Box<Known>),
     /// Keeps a notification for one client.
     PutNotification(AppId, Notification),

@@ -151,7 +151,7 @@ impl RedbMap {
         let look = move || {
             let result = super::salvage::guarded(|| rows.each(&mut |_, _| Ok(())));
             if let Err(StorageError::Damaged { what }) = &result {
-                // It is the first and only one to say so.
+                // Only the first damage is reported.
                 let _ = damage.set(what);
             }
             // Nobody may wait any more.
@@ -210,8 +210,8 @@ impl Open {
         let _ = std::fs::remove_file(&new);
         for_owner_only(&new)?;
         drop(Self::over(Database::create(&new)?)?);
-        // A link never takes the place of a database that another process made meanwhile. Where the file system
-        // has no links, the database is made in its place.
+        // A link never replaces a database that another process made meanwhile. Where the file system has no
+        // links, the database is made in its place.
         let linked = std::fs::hard_link(&new, file);
         let _ = std::fs::remove_file(&new);
         if let (Ok(()), Some(folder)) = (linked, file.parent()) {

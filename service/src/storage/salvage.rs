@@ -126,8 +126,8 @@ pub fn salvage(from: &Path, into: &Path) -> Result<Salvaged, BackupError> {
     })
 }
 
-/// A copy of a database that its process did not close: to be read it has to be repaired, which the
-/// old file is spared. It goes with the value.
+/// A copy of a database that its process did not close. Reading it needs a repair, which must not change the
+/// old file. The copy is removed with the value.
 struct Repaired(PathBuf);
 
 impl Repaired {
@@ -144,7 +144,7 @@ impl Repaired {
 
 impl Drop for Repaired {
     fn drop(&mut self) {
-        // A copy that could not be removed is named for what it is.
+        // The name of a copy that could not be removed tells that it is a copy.
         let _ = std::fs::remove_file(&self.0);
     }
 }

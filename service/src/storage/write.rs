@@ -246,7 +246,8 @@ impl<M: Map> Keyed<M> {
         };
         if let Some(token) = &message.token {
             let sent = key::sent_token(app, conversation, &message.from, token);
-            // It may be a later message's by now, where tokens are remembered for a shorter time than messages.
+            // The token may belong to a later message by now, where tokens are remembered for a shorter time
+            // than messages.
             if self.record::<Place>(&sent)?.as_ref() == Some(place) {
                 self.drop_row(sent);
             }

@@ -89,7 +89,7 @@ impl Screens {
         compared.unwrap_or_default()
     }
 
-    /// Does what a user does, with the list or with an open conversation.
+    /// Does an action of a user, on the list or on an open conversation.
     fn act(&mut self, snapshot: &Snapshot<'_>) -> Result<(), StoreError> {
         self.look(snapshot)?;
         let chosen = usize::try_from(self.dice.below(6)).unwrap_or_default();

@@ -6,8 +6,7 @@ use crate::devices::streams;
 use crate::dice::Dice;
 use crate::shape::{At, Shape};
 
-/// One thing that somebody does. A `pick` chooses among what there is when it happens; where there
-/// is nothing to choose from, nothing happens.
+/// One action. A `pick` chooses among the existing things at that time; without any, nothing happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// The app goes online, taking over from other devices with its tag.
@@ -27,7 +26,7 @@ pub enum Action {
         /// The other members.
         pick: u64,
     },
-    /// Makes a conversation with all users, whatever there is already.
+    /// Makes a conversation with all users, also where there is one already.
     CreateSeparate {
         /// The device.
         device: usize,
@@ -122,7 +121,7 @@ pub enum Action {
         /// The conversation.
         pick: u64,
     },
-    /// Adds somebody to a conversation whose members may change, or removes somebody.
+    /// Adds a client to a conversation whose members may change, or removes one.
     ChangeMembers {
         /// The device.
         device: usize,

@@ -28,7 +28,7 @@ struct Stream<'a> {
     actions: Vec<At<Action>>,
 }
 
-/// A time, a device and a choice of what it works on.
+/// A time, a device and a choice among its things.
 #[derive(Clone, Copy)]
 struct Draw {
     at: Duration,
@@ -94,9 +94,9 @@ fn joins(seed: u64, shape: &Shape) -> Vec<At<Action>> {
     })
 }
 
-/// Users are removed from a conversation and added again; meanwhile something is said there, and
-/// right after too. Half of those who are removed are offline when they are added, and are spoken to
-/// in the moment in which they come online.
+/// Removes users from a conversation and adds them again; others send messages meanwhile, and right afterwards.
+/// Half of the removed users are offline when they are added, and get messages at the moment when they come
+/// online.
 fn absences(seed: u64, shape: &Shape) -> Vec<At<Action>> {
     let mut stream = Stream::new(seed, "absences", shape);
     for _ in 0..stream.dice.below(4) {

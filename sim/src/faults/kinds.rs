@@ -59,7 +59,7 @@ pub enum Fault {
         /// The duration.
         lasting: Duration,
     },
-    /// The service does what the device asks and some of its answers are lost.
+    /// The service does what the device asks, and some of its answers are lost.
     Mute {
         /// The device.
         device: usize,
@@ -130,7 +130,7 @@ pub enum Fault {
         /// The device.
         device: usize,
     },
-    /// The device loses its power in the middle of what follows from an input.
+    /// The device loses its power between the effects of an input.
     CrashAt {
         /// The device.
         device: usize,
@@ -214,7 +214,7 @@ pub enum Fault {
 pub enum StorageTrouble {
     /// The storage can't be reached.
     Down,
-    /// The storage does what it is asked, and some of its answers are lost.
+    /// The storage carries requests out, and some of its answers are lost.
     Mute,
     /// The storage takes no ticket that was given before.
     RefusesTickets,
@@ -350,8 +350,8 @@ impl Fault {
     }
 }
 
-/// The rate of a kind of fault in a run: at most so many strikes, each with a chance of one in two, in so many
-/// runs of a thousand.
+/// The rate of a kind of fault in a run: the most strikes, each with a chance of one in two, and the number of
+/// such runs in a thousand.
 struct Rate {
     runs_in_thousand: u64,
     at_most: u64,
@@ -401,7 +401,7 @@ const RATES: &[Rate] = &[
     rate(500, 3, |dice, _| Fault::Storage { trouble: storage(dice), lasting: dice.millis(1_000, 120_000) }),
 ];
 
-/// Any number that the service is known to answer with; now and then one that nobody knows.
+/// Any code that the service may answer with; now and then an unknown one.
 fn code(dice: &mut Dice) -> i32 {
     let pick = dice.number();
     if dice.chance(50) {
@@ -506,8 +506,8 @@ pub(crate) fn faults(seed: u64, shape: &Shape) -> Vec<At<Fault>> {
     faults
 }
 
-/// In three of ten plans the service refuses writes of a device for a while, and will take them later. They have a
-/// stream of their own: all other draws stay as they are.
+/// In three of ten plans the service refuses writes of a device for a while, and accepts them later. These
+/// draws have a stream of their own, so all other draws stay as they are.
 fn passing_refusals(seed: u64, shape: &Shape) -> Option<At<Fault>> {
     const CODES: [i32; 4] = [4200, 4201, 4300, 4301];
     let mut dice = Dice::stream(seed, "passing refusals");

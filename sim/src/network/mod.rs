@@ -70,7 +70,7 @@ pub(crate) struct Network {
     pub(crate) weather: Vec<Weather>,
     pub(crate) limiter: Limiter,
     pub(crate) counters: Counters,
-    /// The requests that each client sent, whatever came of them.
+    /// The requests that each client sent, with any outcome.
     pub(crate) asked: Counters,
     /// The numbers of refusals that each engine was given.
     pub(crate) refused: BTreeMap<usize, BTreeSet<i32>>,
@@ -208,8 +208,8 @@ impl Network {
         Some(socket.up_at)
     }
 
-    /// When a frame from the service arrives at the engine, once or twice; never if the socket is
-    /// deaf. An answer may be overtaken by what is sent after it.
+    /// The times at which a frame from the service arrives at the engine: once, twice, or never if the socket
+    /// is deaf. Later frames may overtake an answer.
     pub(crate) fn down(
         &mut self,
         now: Duration,

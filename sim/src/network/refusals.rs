@@ -13,7 +13,7 @@ use crate::shape::Limiter;
 pub(crate) enum Meddling {
     /// The request reaches the service.
     None,
-    /// The request does not reach the service, and nobody is told.
+    /// The request does not reach the service, and no answer comes.
     Ignored,
     /// The request does not reach the service, and is answered with a number.
     Answered(Box<Envelope>),

@@ -115,7 +115,7 @@ impl Server {
         self.core.is_some()
     }
 
-    /// Comes up over what was committed before.
+    /// Starts over the committed data.
     pub(crate) fn start(&mut self) {
         if let Some(storage) = self.storage.take() {
             // Another life draws other names.

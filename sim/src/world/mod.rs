@@ -62,7 +62,7 @@ const RINGS_MAX: u32 = 12;
 /// The longest time in which a healed world must come to rest.
 const PATIENCE: Duration = Duration::from_secs(3 * 3600);
 
-/// The most steps of a run: a bound on work and memory, far above what any run needs.
+/// The most steps of a run: a bound on work and memory, far above the need of any run.
 const STEPS_MAX: u64 = 400_000;
 
 /// The time for which the service keeps a connection on which it hears nothing, as its shell does.

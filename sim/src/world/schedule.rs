@@ -60,7 +60,7 @@ pub(crate) enum Happening {
         effect: EffectId,
         upload: Box<Upload>,
     },
-    /// The engine hears what a step of an upload came to.
+    /// The engine gets the result of a step of an upload.
     Uploaded {
         engine: usize,
         boot: u32,
@@ -99,7 +99,7 @@ pub(crate) struct Address {
     pub(crate) socket: ConnectionId,
 }
 
-/// The queue of what will happen.
+/// The queue of future events.
 #[derive(Debug, Default)]
 pub(crate) struct Schedule {
     queue: BTreeMap<(Duration, u64), Happening>,

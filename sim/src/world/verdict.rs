@@ -22,7 +22,7 @@ use crate::world::unsent::{failed_with_reason, kept_back, removed_is_out};
 /// The number of commits between two comparisons of an observer with its store.
 const COMPARE_EVERY: u64 = 64;
 
-/// The most bytes that a device may have on its disk, far above what any run gives it to hold.
+/// The most bytes of a device's disk, far above the need of any run.
 const BYTES_MAX: usize = 16 << 20;
 
 impl World {
@@ -34,7 +34,7 @@ impl World {
         }
     }
 
-    /// After a power cut a device still has what it acknowledged to the service.
+    /// Checks that after a power cut a device still has the messages that it acknowledged to the service.
     pub(super) fn check_acknowledged(&mut self, index: usize) {
         let device = self.devices.get_mut(index);
         for lost in device
@@ -362,7 +362,7 @@ fn waits_for(entry: &sampan::store::Entry, other: &sampan::store::Entry) -> bool
     failed && (creates || changes) && entry.conversation == other.conversation
 }
 
-/// A device that is online shows what the service holds: timelines, counts, marks.
+/// Checks that an online device shows the service's data: timelines, counts, marks.
 fn device_equals_truth(world: &mut World, index: usize, truth: &Truth) -> Result<(), StoreError> {
     if world.session_of(index) != SessionState::Open {
         return Ok(());
@@ -378,7 +378,7 @@ fn device_equals_truth(world: &mut World, index: usize, truth: &Truth) -> Result
     let client = device.client().clone();
     let snapshot = store.snapshot();
     let cap = world.plan.shape.unread_cap;
-    // In push mode the service counts for nobody: a device counts what it saw.
+    // In push mode the service tells no counts: a device counts the messages that it saw.
     let tells = world.plan.shape.offline == Offline::Unread;
     let fits = usize::try_from(world.plan.shape.catch_up_max).unwrap_or(usize::MAX);
     // An app that asks for the newest page itself has caught up with as much as it asked for.
@@ -543,9 +543,9 @@ fn no_gap_stays(
     Ok(())
 }
 
-/// Unread and mention counts are the service's, up to what it tells: at its cap it stops counting,
-/// and does not say from where. A device then counts from its own read mark, and cannot know what
-/// another device of the user has read.
+/// Checks that unread and mention counts equal the service's, up to its cap. At its cap the service stops
+/// counting, and does not say from where. A device then counts from its own read mark, and cannot know the
+/// reads of the user's other devices.
 fn counts_equal(
     info: &ConversationInfo,
     held: &Held,

@@ -71,7 +71,7 @@ const WORDS_MAX: usize = 10_000;
 /// Characters of a word.
 const WORD_CHARS_MAX: usize = 64;
 
-/// Words that are masked in messages, whatever their case.
+/// Words that are masked in messages, in upper and lower case.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Vec<String>")]
 pub struct MaskedWords {

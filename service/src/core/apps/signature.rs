@@ -28,14 +28,14 @@ pub enum SignatureError {
     /// Its time is too far from now, in the past or in the future.
     #[error("the signature is too old")]
     Expired,
-    /// It is not the signature of this operation.
+    /// The signature is of another operation, or of none.
     #[error("the signature is wrong")]
     Wrong,
     /// An id or the nonce has a `:`, by which the parts of the text are told apart: the signature
     /// could be meant for another operation.
     #[error("a signature covers no id and no nonce with a colon")]
     Ambiguous,
-    /// It was used already.
+    /// The signature was used before.
     #[error("the signature was used already")]
     Used,
 }
@@ -75,7 +75,7 @@ impl<'a> Presented<'a> {
         })
     }
 
-    /// When it was made, whichever unit was used.
+    /// The time of the signature, from either unit.
     fn made_at(&self) -> Timestamp {
         if self.timestamp < LEAST_MILLIS {
             Timestamp::from_millis(self.timestamp.saturating_mul(1000))
@@ -104,9 +104,9 @@ pub const fn refusal(action: &SignedAction<'_>) -> ServiceCode {
     }
 }
 
-/// Checks an action that the app's settings want signed; one that needs no signature passes
-/// whatever was presented, and answers `None`. History over REST always needs one: it replaces the
-/// master key there. The caller finds out if the signature was used before.
+/// Checks the signature of an action that the app's settings want signed. An action that needs no signature
+/// passes with anything, and the answer is `None`. History over REST always needs a signature, which replaces
+/// the master key there. The caller checks if the signature was used before.
 ///
 /// # Errors
 ///

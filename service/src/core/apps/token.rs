@@ -12,7 +12,7 @@ pub(in crate::core) fn digest(app: &App, token: &str) -> String {
     hmac_sha1_hex(app.credentials.master_key.expose(), token)
 }
 
-/// A life in whole seconds as the wire has it: below what some SDKs multiply by 1000 in 32 bits.
+/// A life in whole seconds for the wire, small enough for SDKs that multiply it by 1000 in 32 bits.
 pub(in crate::core) fn seconds(life: Duration) -> i32 {
     const MAX: i32 = 2_147_482;
     i32::try_from(life.as_secs()).unwrap_or(MAX).min(MAX)

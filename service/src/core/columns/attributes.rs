@@ -48,7 +48,7 @@ const RESERVED: &[&str] = &[
     "updatedAt",
 ];
 
-/// Why a change of attributes is refused. Names of columns are told, values never.
+/// The reason why a change of attributes is refused. It names columns, never values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AttributeError {
     /// The text is not a JSON object.

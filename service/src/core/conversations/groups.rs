@@ -17,7 +17,7 @@ use crate::core::machine::{Core, unsupported_op};
 use crate::storage::Storage;
 
 impl<S: Storage> Core<S> {
-    /// `room` commands. Where the rules say no, the asking session hears `reject` beside the error.
+    /// `room` commands. When the rules refuse one, the asking session gets `reject` beside the error.
     pub(in crate::core) async fn group(
         &mut self,
         now: Now,

@@ -26,7 +26,7 @@ pub(in crate::core) fn seconds_left(now: Now, ends: Timestamp) -> i32 {
     i32::try_from(left).unwrap_or(i32::MAX)
 }
 
-/// The signature that came with a command, as far as it came.
+/// The signature of a command, with the fields that it has.
 pub(in crate::core) fn signature_of(body: &ConvCommand) -> SentSignature<'_> {
     (body.t, body.n.as_deref(), body.s.as_deref())
 }

@@ -193,7 +193,7 @@ impl StartFacts {
     }
 }
 
-/// The id of a set of members: 32 hex digits, whatever the order they came in.
+/// The id of a set of members: 32 hex digits, the same for each order.
 pub(in crate::core) fn unique_id(kind: Kind, members: &BTreeSet<ClientId>) -> String {
     let names: Vec<&str> = members.iter().map(ClientId::as_str).collect();
     let key = match kind {

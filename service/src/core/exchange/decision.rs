@@ -6,8 +6,7 @@ use sampan::wire::Command;
 use super::input::{ConnectionId, Gap, SessionId};
 use crate::storage::{Kind, Write};
 
-/// The client id that stands where the app's own server did something and named no client. Nobody signs
-/// in with it.
+/// The author of a change by the app's own server that names no client. No client can sign in under this id.
 pub(in crate::core) const OPERATOR: &str = "_operator";
 
 /// The sessions that hear of something.
@@ -39,15 +38,16 @@ pub(in crate::core) struct Notice {
 /// The way in which a notification is kept for clients that missed it; they read it again over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::core) enum Keeping {
-    /// It is sent to the clients that are online, and that is all.
+    /// The notification is sent to online clients and not kept.
     Once,
-    /// It is kept for every client it is addressed to, each for itself: they are few.
+    /// The notification is kept for every addressed client, each for itself: they are few.
     Each,
-    /// It is kept once, and read by each client that is a member of this conversation.
+    /// The notification is kept once, and each client that is a member of this conversation reads it.
     Members(ConversationId),
-    /// It is kept once, and each client that it is addressed to finds it, member or not.
+    /// The notification is kept once, and each addressed client finds it, member or not.
     Named,
-    /// It is too large to be kept: members of this conversation who missed it are told to ask anew.
+    /// The notification is too large to be kept: members of this conversation who missed it are told to ask for
+    /// the row.
     TooLarge(ConversationId),
 }
 

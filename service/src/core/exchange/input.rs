@@ -124,7 +124,7 @@ pub enum Effect {
         /// The question.
         call: Box<HookCall>,
     },
-    /// Tell a hook of something; nobody waits for an answer.
+    /// Tell a hook of an event, without waiting for an answer.
     Tell(Box<HookCall>),
     /// Push a message to devices of offline clients.
     Push(Box<PushOrder>),
@@ -138,9 +138,9 @@ pub enum Gap {
     /// As close as it gets.
     #[default]
     None,
-    /// In a write of its own, a moment later. Some SDKs act on a reply only after they have read
-    /// everything that arrived with it: the JavaScript one shows a stale value when a change's
-    /// notification comes in the same segment as its reply, the C# one registers a client a
-    /// moment after `opened` and loses what comes before that.
+    /// In a write of its own, a moment later. Some SDKs act on a reply only after they have read everything
+    /// that arrived with it. The JavaScript SDK shows a stale value when a change's notification comes in the
+    /// same segment as its reply. The C# SDK registers a client a moment after `opened` and loses earlier
+    /// frames.
     Moment,
 }

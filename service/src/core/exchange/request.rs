@@ -43,7 +43,7 @@ pub enum RestCall {
     Kick {
         /// The client.
         client: String,
-        /// Why, as the client is told.
+        /// The reason, for the client.
         reason: String,
     },
     /// Revokes tokens, and ends the sessions that stand on them.

@@ -59,7 +59,7 @@ impl<S: Storage> Core<S> {
                     .await
             }
             RestCall::Installation(call) => self.installation(now, app, call).await,
-            // It is read in parts.
+            // Records are read in parts.
             RestCall::Records(_) => {
                 debug_assert!(false, "records are read in parts");
                 Ok(RestAnswer::refused(500, 1, "internal error"))
@@ -241,7 +241,7 @@ impl<S: Storage> Core<S> {
             },
         };
         if client.as_str().contains(':') {
-            // It would read as another text that is signed.
+            // Such an id would read as another signed text.
             return RestAnswer::refused(400, 1, "the client's id has a colon");
         }
         let nonce = self.names.object();

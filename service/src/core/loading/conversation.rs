@@ -9,7 +9,7 @@ use super::wanted::{Wanted, wanted};
 use crate::storage::{Conversation, Known, Member, Storage, StorageError, Write};
 
 impl<S: Storage> Loader<'_, S> {
-    /// Joins the facts about a conversation with what is here. Answers the reason if the facts do not make a
+    /// Joins the facts about a conversation with the stored ones. Answers the reason if the facts do not make a
     /// conversation yet; they are kept, and count when a source describes the conversation.
     ///
     /// # Errors
@@ -41,11 +41,11 @@ impl<S: Storage> Loader<'_, S> {
         let loaded = before.and_then(|before| wanted(&id, &before));
         let there = self.storage.conversation(&self.app, &id).await?;
         let is_ours = match (&there, &loaded) {
-            // It was deleted here since, and stays deleted.
+            // The conversation was deleted here since, and stays deleted.
             (None, Some(_)) => true,
-            // It was changed here since it was loaded: that counts more.
+            // The conversation was changed here since it was loaded, and the change has precedence.
             (Some(there), Some(loaded)) => there.updated_at > loaded.conversation.updated_at,
-            // It was made here.
+            // The conversation was made here.
             (Some(_), None) => true,
             (None, None) => false,
         };

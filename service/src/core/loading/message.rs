@@ -102,7 +102,7 @@ impl LoadedMessage {
 }
 
 impl<S: Storage> Loader<'_, S> {
-    /// Joins a message with what is here.
+    /// Joins a message with the stored one.
     ///
     /// # Errors
     ///

@@ -38,7 +38,7 @@ pub const NOT_SAID_WHOSE: &str =
 pub enum Loaded {
     /// The message is new here.
     Stored,
-    /// The message changed what is here.
+    /// The message changed the stored one.
     Merged,
     /// The message, or a later state of it, is here.
     Known,

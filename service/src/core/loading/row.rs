@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::storage::Kind;
 
-/// Columns that the service makes itself, out of what it keeps elsewhere.
+/// Columns that the service computes from other data.
 const OWN_COLUMNS: [&str; 14] = [
     "objectId",
     "c",

@@ -26,8 +26,8 @@ const READ_MAX: usize = 500;
 /// Counts that share one notification after read marks.
 const COUNTS_AT_ONCE: usize = 100;
 
-/// A `read` under way: it raises the client's marks in one conversation after the other. It has no
-/// reply, but the new counts go to all the client's devices.
+/// A `read` in progress: it raises the client's marks in one conversation after the other. It has no reply, but
+/// all the client's devices get the new counts.
 #[derive(Debug)]
 pub(in crate::core) struct Marking {
     left: VecDeque<ReadTuple>,

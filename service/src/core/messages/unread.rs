@@ -75,7 +75,7 @@ fn count_unread(
 }
 
 impl<S: Storage> Core<S> {
-    /// The unread state of one conversation, for a member whose mark stands as given.
+    /// The unread state of one conversation, for a member with the given mark.
     pub(in crate::core) async fn unread_of(
         &self,
         app: &AppId,

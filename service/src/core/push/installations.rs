@@ -252,7 +252,7 @@ fn changed(before: &BTreeSet<String>, value: &Value) -> Result<BTreeSet<String>,
     }
 }
 
-/// A device as it is told over HTTP.
+/// A device in the form of the HTTP interface.
 fn shown(row: &Installation) -> Value {
     json!({
         "objectId": row.id,

@@ -77,7 +77,7 @@ impl Row {
         }
     }
 
-    /// The row as it is told.
+    /// The row in the form of an answer.
     pub(in crate::core) fn into_value(mut self, members: bool, last_message: bool) -> Value {
         if !members {
             self.columns.remove("m");

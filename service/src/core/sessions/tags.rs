@@ -30,9 +30,9 @@ pub(in crate::core) struct Opening {
 /// How a session makes room for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::core) enum Displacement {
-    /// It was a broken connection of the same device: nobody is told.
+    /// The session was of a broken connection of the same device: no client is told.
     Replaced,
-    /// It was another device with the same tag: it is told.
+    /// The session was of another device with the same tag, which is told.
     Kicked,
 }
 

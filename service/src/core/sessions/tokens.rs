@@ -40,7 +40,7 @@ pub(in crate::core) struct Issue<'a> {
     pub(in crate::core) before: Option<((String, Token), String)>,
 }
 
-/// A token as it is told the client.
+/// A token in the form for the client.
 pub(in crate::core) struct Issued {
     text: String,
     ttl_secs: i32,
@@ -266,8 +266,8 @@ impl<S: Storage> Core<S> {
         Ok(Decision::reply(reply))
     }
 
-    /// Revokes the tokens of an app, or of one of its clients, that were authenticated at or before
-    /// a time, and ends the sessions that stand on them. Answers how many sessions that were.
+    /// Revokes the tokens of an app, or of one of its clients, that were authenticated at or before a time, and
+    /// ends their sessions. Answers the number of these sessions.
     pub(in crate::core) async fn revoke(
         &mut self,
         now: Now,

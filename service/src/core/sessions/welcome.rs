@@ -482,7 +482,7 @@ impl<S: Storage> Core<S> {
             Err(failure) => return Err(failure),
         };
         if !member.queued {
-            // The first login in push mode: the queue begins with what is unread.
+            // At the first login in push mode the queue begins with the unread messages.
             member.queued = true;
             member.received_until = member.received_until.max(member.read_until);
             let write = Write::PutMember(app.clone(), id.clone(), member.clone());

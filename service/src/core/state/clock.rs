@@ -55,7 +55,7 @@ pub(in crate::core) struct Stamps {
 /// The state of the clock in the storage.
 #[derive(Debug, Default)]
 enum Kept {
-    /// It was not read yet.
+    /// The clock was not read yet.
     #[default]
     Unread,
     /// This; `due` where somebody was told a time without a write that would carry it along.

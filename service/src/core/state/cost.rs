@@ -34,7 +34,7 @@ impl Meter {
         self.units += INPUT;
     }
 
-    /// The storage has done so much by now.
+    /// Takes the storage's work so far.
     pub(in crate::core) fn storage(&mut self, work: Work) {
         let rows = work.rows.saturating_sub(self.seen.rows);
         let read = work.bytes.saturating_sub(self.seen.bytes);
@@ -44,7 +44,7 @@ impl Meter {
         self.units += units;
     }
 
-    /// So many entries of what is in memory were looked at.
+    /// Adds a look at this many entries in memory.
     pub(in crate::core) fn looked(&mut self, entries: usize) {
         let units = u64::try_from(entries).unwrap_or(u64::MAX) / ENTRIES;
         self.units += units;

@@ -30,7 +30,7 @@ impl HookTurn {
         !self.answers.is_empty()
     }
 
-    /// The answers, for the command to be decided anew once more.
+    /// The answers, for the next decision of the command.
     pub(in crate::core) fn take_answers(&mut self) -> Vec<HookAnswer> {
         self.used = 0;
         std::mem::take(&mut self.answers)

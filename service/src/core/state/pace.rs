@@ -25,7 +25,7 @@ struct Count {
     operations: u64,
 }
 
-/// Counts of those who have a rate; nobody else is counted.
+/// Counts of those who have a rate; others are not counted.
 #[derive(Debug, Default)]
 pub(in crate::core) struct Pace {
     counts: BTreeMap<Whose, Count>,

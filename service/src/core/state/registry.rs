@@ -259,7 +259,7 @@ impl Registry {
         self.online.get(app).into_iter().flat_map(BTreeMap::keys)
     }
 
-    /// The sessions of a client, on whatever connections.
+    /// The sessions of a client, on all connections.
     pub(in crate::core) fn sessions_of(&self, app: &AppId, client: &ClientId) -> Vec<SessionId> {
         let connections = self.online.get(app).and_then(|clients| clients.get(client));
         connections

@@ -26,7 +26,7 @@ pub(in crate::core) fn item(command: &Command, at: Timestamp) -> Option<Map<Stri
     Some(item)
 }
 
-/// An item as it is told in a dialect; it is kept as documented.
+/// An item in a dialect; it is kept in the documented form.
 pub(in crate::core) fn written(kept: Notification, dialect: Dialect) -> Value {
     let mut item = kept.item;
     if dialect == Dialect::Schema {

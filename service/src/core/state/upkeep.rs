@@ -6,7 +6,7 @@ use sampan::model::{AppId, ClientId, ConversationId};
 
 use crate::core::apps::app::{App, Apps};
 
-/// Where a pass stands.
+/// The progress of a pass.
 #[derive(Debug)]
 pub(in crate::core) struct RetentionPass {
     /// The apps that limit retention, and how long they want messages kept.

@@ -31,8 +31,8 @@ const NOTIFIED_AT_ONCE: usize = 64;
 /// Notices for single clients forgotten in one sweep, for each app.
 const SINGLE_NOTICES_AT_ONCE: usize = 1_000;
 
-/// Notifications kept for one client, the newest ones: a client that missed more is told to ask for everything
-/// anew, which costs less than reading so many.
+/// Notifications kept for one client, the newest ones. A client that missed more is told to ask for everything
+/// again, which costs less than reading so many.
 pub(in crate::core) const NOTIFICATIONS_KEPT_MAX: usize = 1000;
 
 impl<S: Storage> Core<S> {

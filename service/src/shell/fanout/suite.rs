@@ -205,7 +205,7 @@ fn a_connection_that_reads_nothing_holds_up_nobody_and_is_left_no_hole(mut backe
         backend.bus().deliver(effects);
         assert_eq!(drain(&mut backend, 2), (vec![number], Read::Nothing));
     }
-    // It has all of it, or a beginning and its end.
+    // The receiver has all of it, or a beginning and its end.
     let (numbers, end) = drain(&mut backend, 1);
     let whole: Vec<u32> = (0..400).collect();
     assert!(whole.starts_with(&numbers), "{numbers:?}");

@@ -34,7 +34,7 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(
 /// Characters of a refusal that the log shows.
 const REASON_CHARS_MAX: usize = 200;
 
-/// The storage answered, and not with what was asked for.
+/// The storage's answer to a request that it did not carry out.
 #[derive(Debug)]
 pub(super) struct Refused {
     pub(super) status: StatusCode,

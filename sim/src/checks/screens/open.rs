@@ -54,7 +54,8 @@ impl OpenTimeline {
         Ok(())
     }
 
-    /// Does what a user does. There is no service here: missing history stays so until the device fetched it.
+    /// Does an action of a user. There is no service here: history stays missing until the device has fetched
+    /// it.
     pub(super) fn act(
         &mut self,
         dice: &mut Dice,
@@ -125,7 +126,7 @@ impl OpenTimeline {
     }
 }
 
-/// Does what a view wants, as far as the store goes.
+/// Carries out a view's wishes, as far as the store has the messages.
 fn load(
     view: &mut TimelineView,
     snapshot: &Snapshot<'_>,

@@ -29,7 +29,7 @@ struct LoadedConversation {
 }
 
 impl<S: Storage> Core<S> {
-    /// Joins messages and conversations with what is kept. Answers what became of each, in order.
+    /// Joins messages and conversations with the stored ones. Answers the outcome of each, in order.
     pub(super) async fn load(&mut self, app: &AppId, request: &ServerRequest) -> Answered {
         let body = Body::deserialize(&request.body)
             .map_err(|error| bad(&format!("the body cannot be loaded: {error}")))?;

@@ -180,7 +180,7 @@ impl<S: Storage> Core<S> {
     }
 }
 
-/// The rights of an app's own server in a conversation: it may do what its owner may, to everybody.
+/// The rights of an app's own server in a conversation: the owner's rights, over everybody.
 fn admitted(conversation: Conversation) -> Admitted {
     let standing = Standing {
         kind: conversation.kind,

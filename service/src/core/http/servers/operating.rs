@@ -306,7 +306,7 @@ impl<S: Storage> Core<S> {
 }
 
 impl Cursor {
-    /// The cursor as it is told: the conversation, and behind slashes the place.
+    /// The cursor as text: the conversation, and the place after slashes.
     fn to_text(&self) -> String {
         let conversation = self.conversation.as_str();
         match &self.place {
