@@ -125,7 +125,7 @@ impl Threads {
         Ok(())
     }
 
-    /// How many threads run now.
+    /// The number of threads that run now.
     #[cfg(test)]
     pub(crate) fn running(&self) -> usize {
         self.0.0.state().running

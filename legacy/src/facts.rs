@@ -66,13 +66,13 @@ pub struct Message {
     pub sender: Option<String>,
     /// The content; none where the cache lost the content.
     pub payload: Option<Payload>,
-    /// When it was edited or recalled, in milliseconds since 1970.
+    /// The time at which it was edited or recalled, in milliseconds since 1970.
     pub edited_at: Option<i64>,
     /// True if the message was recalled; the content does not matter then.
     pub is_recalled: bool,
-    /// When it first reached somebody, in milliseconds since 1970.
+    /// The time at which it first reached another client, in milliseconds since 1970.
     pub delivered_at: Option<i64>,
-    /// When somebody first read it, in milliseconds since 1970.
+    /// The time at which another client first read it, in milliseconds since 1970.
     pub read_at: Option<i64>,
     /// The clients that the message calls; none where the cache has no such field, which is not the same as
     /// nobody.
@@ -132,7 +132,7 @@ pub struct Draft {
     /// A name that is the same each time the cache is read: the SDK's token, or else one made of the
     /// conversation, the time and the content.
     pub token: String,
-    /// When it was written, by the device's clock, in milliseconds since 1970.
+    /// The time at which it was written, by the device's clock, in milliseconds since 1970.
     pub at: i64,
     /// The content.
     pub payload: Payload,

@@ -17,7 +17,7 @@ const PAGE_MAX: u32 = 500;
 /// The outcome of fetching a page of history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FetchedHistory {
-    /// How many of its messages were not on this device before.
+    /// The number of its messages that were not on this device before.
     pub added: u32,
     /// True if the conversation has nothing older.
     pub start_reached: bool,

@@ -135,7 +135,7 @@ fn film_duration<S: Read + Seek>(source: &mut S) -> Option<f64> {
     (scale > 0).then(|| duration as f64 / f64::from(scale))
 }
 
-/// Where the inside of a box begins and ends.
+/// The place where the inside of a box begins and ends.
 fn find_box<S: Read + Seek>(
     source: &mut S,
     from: u64,

@@ -3,7 +3,7 @@
 use crate::SampanError;
 use crate::model::ConnectionFailure;
 
-/// Why a connection or a request failed. No variant carries a URL's query or a frame's content.
+/// The reason why a connection or a request failed. No variant carries a URL's query or a frame's content.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NetError {

@@ -68,13 +68,13 @@ pub struct HttpRequest {
     pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub body: HttpBody,
-    /// How long connecting may take.
+    /// The time that connecting may take.
     pub connect_timeout: Duration,
 }
 
 /// A body of known length, in pieces. One that ends early breaks the connection.
 pub struct HttpBody {
-    /// How many bytes there will be.
+    /// The number of bytes to come.
     pub bytes: u64,
     /// The pieces.
     pub pieces: mpsc::Receiver<Bytes>,
@@ -131,7 +131,7 @@ pub struct SocketTarget {
     pub url: String,
     /// The one subprotocol that is proposed; a peer that does not echo it is not our service.
     pub subprotocol: String,
-    /// How long name look-up, TCP, TLS and the handshake may take together.
+    /// The time that name look-up, TCP, TLS and the handshake may take together.
     pub timeout: Duration,
 }
 

@@ -148,7 +148,7 @@ impl BackgroundClients {
         }
     }
 
-    /// When a store that did not open is tried again.
+    /// The time at which a store that did not open is tried again.
     pub(super) fn deadline(&self) -> Option<Duration> {
         let times = self.clients.values().filter_map(|client| client.retry_at);
         times.min()

@@ -16,7 +16,7 @@ use crate::views::{Holds, SyncState, Typing, Uploads};
 pub(crate) struct EngineBoard {
     pub(super) connection: watch::Sender<ConnectionState>,
     pub(super) failure: watch::Sender<Option<ConnectionFailure>>,
-    /// When connecting is tried again, while that is planned; by the device's clock.
+    /// The time at which connecting is tried again, while that is planned; by the device's clock.
     pub(super) retry_at: watch::Sender<Timestamp>,
     /// True if the app is in the background.
     pub(super) is_away: watch::Sender<bool>,

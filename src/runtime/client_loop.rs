@@ -82,7 +82,7 @@ struct Working {
     step: Option<Step>,
     wake_at: Option<Duration>,
     flush_at: Option<Duration>,
-    /// When something is to be done about the store's size.
+    /// The time of the next work on the store's size.
     tend_at: Option<Duration>,
     /// They leave when everything written is on disk.
     acknowledgements: Vec<LinkRequest>,
@@ -237,7 +237,7 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
         &mut self.writer
     }
 
-    /// When the client needs a turn even without an input.
+    /// The time at which the client needs a turn even without an input.
     pub(super) fn deadline(&self) -> Option<Duration> {
         match &self.phase {
             ClientPhase::Working(working) => {

@@ -51,7 +51,7 @@ pub(super) struct Clients {
     callers: Callers,
     states: BTreeMap<ClientId, ClientStage>,
     tasks: JoinSet<FinishedTask>,
-    /// How many stores share the cache.
+    /// The number of stores that share the cache.
     sharers: Arc<AtomicU64>,
 }
 

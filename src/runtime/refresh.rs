@@ -31,7 +31,7 @@ const EVENTS: usize = 1024;
 pub struct Refreshed {
     /// True if everything that was missed is on this device and nothing waits to be sent.
     pub complete: bool,
-    /// How many pieces of unsent work went out.
+    /// The number of pieces of unsent work that went out.
     pub sent: Count,
     /// How many still wait.
     pub unsent: Count,

@@ -39,12 +39,12 @@ enum HandleState {
     Closed,
 }
 
-/// How many uses the store has.
+/// The number of uses that the store has.
 #[derive(Clone, Copy, Debug, Default)]
 struct Usage {
     users: usize,
     opening: bool,
-    /// How often the last use ended: so a moment in which the files were free is not missed.
+    /// The number of times that the last use ended, so no moment with free files is missed.
     emptied: u64,
 }
 

@@ -46,9 +46,9 @@ pub(crate) struct LiveTimeline {
 /// The worker's memory.
 #[derive(Default)]
 struct Pace {
-    /// When a read mark may leave again.
+    /// The time at which a read mark may leave again.
     read_at: Option<Instant>,
-    /// Until when the conversation counts as looked at.
+    /// The time until which the conversation counts as looked at.
     in_view_until: Option<Instant>,
 }
 

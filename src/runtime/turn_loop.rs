@@ -98,7 +98,7 @@ impl<P: Ports> TurnLoop<P> {
         self.ports
     }
 
-    /// When the next turn is due even without an input; none for never.
+    /// The time at which the next turn is due even without an input; none for never.
     pub fn deadline(&self) -> Option<Duration> {
         let clients = self.clients.values().filter_map(ClientLoop::deadline);
         clients.chain(self.link_wake_at).min()

@@ -5,7 +5,7 @@ use std::io;
 use crate::model::StoreHealth;
 use crate::{SampanError, StoreTrouble, Subject};
 
-/// Why a call to the store failed.
+/// The reason why a call to the store failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// The caller asked for something that cannot be: no retry can mend it.
@@ -48,7 +48,7 @@ pub enum StoreError {
     ReadOnly {
         /// The sort of trouble.
         trouble: StoreTrouble,
-        /// Why writing stopped.
+        /// The reason why writing stopped.
         reason: String,
     },
     /// The inbox holds as many files as it may: the engine has not fetched any for long.

@@ -68,7 +68,7 @@ pub struct Dropped {
     pub conversation: ConversationId,
     /// The idempotency token, made by the extension; for a send, also the message's local id.
     pub token: LocalId,
-    /// When it was dropped, by this device's clock.
+    /// The time at which it was dropped, by this device's clock.
     pub dropped_at: Timestamp,
     /// The work.
     pub intent: Intent,
@@ -359,7 +359,7 @@ const fn is_for_inboxes(intent: &Intent) -> bool {
     }
 }
 
-/// When a file was written last.
+/// The time at which a file was written last.
 fn changed_at(path: &Path) -> Option<Timestamp> {
     let changed = fs::metadata(path).ok()?.modified().ok()?;
     let since = changed.duration_since(UNIX_EPOCH).ok()?;

@@ -70,7 +70,7 @@ pub struct GlanceRow {
 /// Everything that an extension may know.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GlanceBook {
-    /// When it was written, by the device's clock.
+    /// The time at which it was written, by the device's clock.
     pub as_of: Timestamp,
     /// The sums of unread counts.
     pub totals: UnreadTotals,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Randomness;
 
-/// How long to pause before the next try.
+/// The rule for the pauses between tries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
     /// The pause after the first failure.

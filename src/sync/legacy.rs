@@ -38,7 +38,7 @@ pub struct LegacyDraft {
     pub conversation: ConversationId,
     /// A name that is the same each time the cache is read.
     pub token: LocalId,
-    /// When it was written, by the device's clock.
+    /// The time at which it was written, by the device's clock.
     pub at: Timestamp,
     /// The content.
     pub content: MessageContent,

@@ -46,7 +46,7 @@ pub struct CodeEntry {
     pub name: &'static str,
     /// The way in which a client may go on.
     pub retry: Retry,
-    /// Where it comes up.
+    /// The commands in which it occurs.
     pub place: &'static str,
     /// The meaning.
     pub meaning: &'static str,

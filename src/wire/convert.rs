@@ -26,7 +26,7 @@ pub struct PatchedMessage {
     pub content: MessageContent,
     /// The clients that it calls now.
     pub mentions: Mentions,
-    /// When it was changed, by the service's clock.
+    /// The time at which it was changed, by the service's clock.
     pub edited_at: Timestamp,
 }
 

@@ -26,7 +26,7 @@ pub struct FileToStore<'a> {
     pub name: &'a str,
     /// Its MIME type.
     pub mime: &'a str,
-    /// How many bytes it has.
+    /// The number of bytes that it has.
     pub bytes: u64,
     /// Its name in the storage: the same for each try of one upload.
     pub key: &'a str,

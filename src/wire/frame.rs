@@ -114,7 +114,7 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// How many bytes the message has.
+    /// The number of bytes that the message has.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {

@@ -64,7 +64,7 @@ impl Payload {
         }
     }
 
-    /// How many bytes it has.
+    /// The number of bytes that it has.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {

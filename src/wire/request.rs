@@ -28,7 +28,7 @@ const WITHOUT_MEMBERS: i32 = 1;
 /// The last-message columns are wanted (`docs/wire.md`, query flags).
 const WITH_LAST_MESSAGE: i32 = 2;
 
-/// Where a page of history starts.
+/// The place where a page of history starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HistoryFrom<'a> {
     /// At the newest message.

@@ -166,7 +166,7 @@ pub enum KeyKind {
 pub struct RequestSign {
     /// The key that its maker has.
     pub key: KeyKind,
-    /// When it was made, by its maker's clock.
+    /// The time at which it was made, by its maker's clock.
     pub at: Timestamp,
 }
 

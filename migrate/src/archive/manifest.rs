@@ -22,7 +22,7 @@ pub struct Manifest {
     pub app: String,
     /// The address that was asked last, without anything secret.
     pub server: String,
-    /// When the archive was begun, in milliseconds since 1970.
+    /// The time at which the archive was begun, in milliseconds since 1970.
     pub created_at: i64,
     /// True if addresses of senders are kept.
     pub keeps_addresses: bool,
@@ -66,7 +66,7 @@ pub struct Pass {
     pub older: i64,
     /// The first millisecond that is not read.
     pub newer: i64,
-    /// When it was begun, by the service's clock.
+    /// The time at which it was begun, by the service's clock.
     pub started_at: i64,
     /// True if the whole stretch is read.
     pub is_done: bool,
@@ -82,7 +82,7 @@ pub enum Content {
     Table {
         /// The name of its class.
         class: String,
-        /// When that reading of the table was begun; a table that is read again has another one.
+        /// The time at which that reading of the table was begun; a table that is read again has another one.
         scan: i64,
     },
 }

@@ -103,16 +103,16 @@ struct PaceArguments {
     /// The most requests a minute.
     #[arg(long, value_name = "NUMBER", default_value_t = 600.0)]
     max_rate: f64,
-    /// How long nothing is asked after the service said "too many requests".
+    /// The time for which nothing is asked after the service said "too many requests".
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s")]
     cool_down: Duration,
     /// Requests on their way at once.
     #[arg(long, value_name = "NUMBER", default_value_t = 4)]
     workers: usize,
-    /// How long an answer may take.
+    /// The time that an answer may take.
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s")]
     timeout: Duration,
-    /// How often a page is asked for before the rest of its slice is left for the next run.
+    /// The number of times that a page is asked for before the rest of its slice is left for the next run.
     #[arg(long, value_name = "NUMBER", default_value_t = 8)]
     tries: u32,
     /// The first wait before a page is asked for again; it doubles each time, up to a minute.

@@ -12,7 +12,7 @@ use super::page::Fields;
 /// The fields of a row that moving needs. All other fields stay in the row's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// When the service took the message, in milliseconds since 1970.
+    /// The time at which the service took the message, in milliseconds since 1970.
     pub at: i64,
     /// The id of the message.
     pub id: String,

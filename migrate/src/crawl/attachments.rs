@@ -31,7 +31,7 @@ pub struct Attachment {
     /// The reason why there is no file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
-    /// When it was fetched, in milliseconds since 1970.
+    /// The time at which it was fetched, in milliseconds since 1970.
     pub at: i64,
 }
 

@@ -47,7 +47,7 @@ pub enum LoadError {
     Stopped {
         /// The source, and the row in it.
         place: String,
-        /// Why.
+        /// The reason.
         error: Box<LoadError>,
     },
     /// An archive is of another app.

@@ -21,7 +21,7 @@ pub enum ExportError {
     Io {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: std::io::Error,
     },
     /// The file holds something else.

@@ -178,13 +178,13 @@ impl<S: Storage> Core<S> {
         link.is_some_and(|link| link.app.is_some())
     }
 
-    /// How many sessions stand: a client counts once for each connection that it is signed in on.
+    /// The number of sessions that stand: a client counts once for each connection that it is signed in on.
     #[must_use]
     pub fn sessions(&self) -> usize {
         self.registry.sessions()
     }
 
-    /// How many clients of each app have a session.
+    /// The number of clients of each app that have a session.
     pub fn online(&self) -> impl Iterator<Item = (&str, usize)> {
         self.registry.online()
     }

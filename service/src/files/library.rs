@@ -24,7 +24,7 @@ pub struct Bounds {
     pub app: u64,
 }
 
-/// Why a file is not kept or not read.
+/// The reason why a file is not kept or not read.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// The file is too large.

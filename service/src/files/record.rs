@@ -27,13 +27,13 @@ pub struct FileRecord {
     /// The number of its bytes in the store.
     #[serde(default)]
     pub blob: Option<u64>,
-    /// Where the bytes are, if they are elsewhere.
+    /// The URL of the bytes, if they are stored elsewhere.
     #[serde(default)]
     pub url: Option<String>,
     /// The data that the app gives with the file.
     #[serde(default)]
     pub meta: Map<String, Value>,
-    /// When it was uploaded, in milliseconds.
+    /// The time at which it was uploaded, in milliseconds.
     pub created_at: i64,
 }
 

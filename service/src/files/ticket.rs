@@ -36,7 +36,7 @@ pub struct Ticket {
     pub mime_type: String,
     /// The data that the app gives with the file.
     pub meta: Map<String, Value>,
-    /// When it was asked for, in milliseconds.
+    /// The time at which it was asked for, in milliseconds.
     pub at: i64,
 }
 

@@ -58,7 +58,7 @@ pub(super) enum Letter {
         lane: Lane,
         /// Given up once the input is handled: its sender may send another one then.
         waits: Option<Waits>,
-        /// When it came in.
+        /// The time at which it came in.
         came_at: Instant,
     },
     /// From now on these apps are served.
@@ -172,7 +172,7 @@ pub(super) struct Actor<S> {
     leaving: bool,
     /// The apps to serve from the next batch on.
     apps: Option<Apps>,
-    /// When a storage that failed is opened anew.
+    /// The time at which a storage that failed is opened anew.
     retry_at: Option<Duration>,
     hooks: HookCaller,
     pusher: Pusher,

@@ -10,7 +10,7 @@ use sampan::model::{Now, Timestamp};
 #[derive(Clone, Debug)]
 pub(super) struct Clock {
     started: Instant,
-    /// How many milliseconds the wall clock is ahead of the system's: none but in tests.
+    /// The number of milliseconds that the wall clock is ahead of the system's: none but in tests.
     ahead: Arc<AtomicU64>,
 }
 

@@ -25,7 +25,7 @@ use super::listener::{Mark, Peer};
 use super::report::report;
 use crate::storage::{Backup, BackupError};
 
-/// Where a backup is to be written.
+/// The folder for a backup.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct BackupRequest {
     /// A folder, as the service finds it: an absolute path.

@@ -16,7 +16,7 @@ const TEXT_MAX: usize = 200;
 pub(super) struct Event {
     /// Its number; each is one more than the one before.
     pub(super) number: u64,
-    /// When, in milliseconds since 1970.
+    /// The time, in milliseconds since 1970.
     pub(super) at: i64,
     /// The kind of event.
     pub(super) what: &'static str,

@@ -140,7 +140,7 @@ pub(super) struct PatientSocket {
     encrypted: bool,
     /// Fires at the earliest moment at which the socket may have been silent for too long.
     alarm: Pin<Box<Sleep>>,
-    /// Since when the socket waits for the thing in `waits_for`.
+    /// The time since which the socket waits for the thing in `waits_for`.
     since: Instant,
     waits_for: Waits,
     mark: Mark,

@@ -374,7 +374,7 @@ impl Metrics {
         ]
     }
 
-    /// How many clients of an app are online.
+    /// The number of clients of an app that are online.
     pub(super) fn online_in(&self, app: &str) -> i64 {
         let app = app.to_owned();
         self.clients_online.get_or_create(&OfApp { app }).get()

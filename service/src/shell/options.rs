@@ -81,7 +81,7 @@ pub struct InspectorOptions {
 pub struct ServiceOptions {
     /// Where it listens; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Where its data are.
+    /// The storage of its data.
     pub storage: StorageChoice,
     /// Where the files are that clients upload.
     pub files: FilesChoice,
@@ -107,7 +107,7 @@ pub struct ServiceOptions {
     pub forget_clock: bool,
 }
 
-/// Why a service cannot start.
+/// The reason why a service cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
     /// The data cannot be opened.

@@ -25,7 +25,7 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// master key, in hexadecimal.
 const SIGN: HeaderName = HeaderName::from_static("x-sampan-sign");
 
-/// Why a call came to nothing.
+/// The reason why a call came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CallError {
     #[error("no connection: {0}")]

@@ -65,7 +65,7 @@ pub struct S3Options {
     pub bucket_in_host: bool,
 }
 
-/// Why a storage can't be used.
+/// The reason why a storage can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum S3Error {
     /// The URL or the name of the bucket is none.

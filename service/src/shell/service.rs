@@ -79,7 +79,7 @@ impl RunningService {
         self.clock.set_ahead(by);
     }
 
-    /// Where the inspector's page is, if anywhere.
+    /// The address of the inspector's page, if there is one.
     #[must_use]
     pub fn inspector_addr(&self) -> Option<SocketAddr> {
         self.inspector_addr

@@ -76,7 +76,7 @@ const CONTROL_FRAMES_MAX: u32 = 100;
 /// The span over which pings and pongs are counted.
 const CONTROL_WINDOW: Duration = Duration::from_secs(10);
 
-/// Why a connection ends.
+/// The reason why a connection ends.
 enum End {
     /// The other side is gone, or there is nothing to say.
     Silently,
@@ -200,7 +200,7 @@ struct Link {
     controls: (Instant, u32),
 }
 
-/// Since when nothing came from a client, and how long that may last.
+/// The silence of a client so far, and its limit.
 struct Silence {
     since: Instant,
     logged_in: bool,

@@ -26,7 +26,7 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
-/// Why a certificate cannot be used.
+/// The reason why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read, or has nothing of the kind that it should have.
@@ -71,7 +71,7 @@ impl TlsFiles {
         Ok(Arc::new(config))
     }
 
-    /// When the files were changed last, as far as the system tells.
+    /// The time at which the files were changed last, as far as the system tells.
     fn changed_at(&self) -> [Option<SystemTime>; 2] {
         [&self.cert, &self.key].map(|file| std::fs::metadata(file).ok()?.modified().ok())
     }

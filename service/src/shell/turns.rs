@@ -77,7 +77,7 @@ impl<T> Turns<T> {
         self.lanes.is_empty()
     }
 
-    /// How many inputs wait.
+    /// The number of inputs that wait.
     pub(super) fn len(&self) -> usize {
         self.lanes.values().map(|queued| queued.inputs.len()).sum()
     }

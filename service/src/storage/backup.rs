@@ -37,7 +37,7 @@ pub struct Backup {
     pub version: String,
 }
 
-/// Why a backup cannot be made, read or brought back.
+/// The reason why a backup cannot be made, read or brought back.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     /// The folder holds a backup or the data of a service, and neither is written over.

@@ -40,7 +40,7 @@ pub(super) struct Head {
     updated_at: Timestamp,
     #[serde(with = "millis_opt")]
     pub(super) expires_at: Option<Timestamp>,
-    /// Where the columns are, unless they are here.
+    /// The place where the columns are, unless they are here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     apart: Option<Apart>,
 }
@@ -52,7 +52,7 @@ struct Apart {
     bytes: usize,
     /// The bytes of the changes behind it.
     changed: usize,
-    /// How many changes there are.
+    /// The number of changes.
     changes: u32,
 }
 

@@ -470,7 +470,7 @@ fn records<T: DeserializeOwned>(rows: &[Row]) -> Result<Vec<T>, StorageError> {
     rows.iter().map(|(_, value)| decode(value)).collect()
 }
 
-/// Where a stretch begins and ends, as keys.
+/// The place where a stretch begins and ends, as keys.
 fn span_keys(app: &AppId, conversation: &ConversationId, span: &Span) -> (Vec<u8>, Vec<u8>) {
     let at = |edge: &Edge| key::messages_at(app, conversation, edge.at);
     let exactly = |edge: &Edge, id: &MessageId| {

@@ -54,13 +54,13 @@ pub struct Conversation {
     pub columns: Map<String, Value>,
     /// The id of its set of members, for a unique conversation.
     pub unique_id: Option<String>,
-    /// When it was made.
+    /// The time at which it was made.
     #[serde(with = "millis")]
     pub created_at: Timestamp,
-    /// When its columns or members last changed.
+    /// The time at which its columns or members last changed.
     #[serde(with = "millis")]
     pub updated_at: Timestamp,
-    /// When a temporary conversation ends.
+    /// The time at which a temporary conversation ends.
     #[serde(with = "millis_opt")]
     pub expires_at: Option<Timestamp>,
 }
@@ -93,7 +93,7 @@ pub struct Member {
     /// The member has read every message up to this time.
     #[serde(with = "millis")]
     pub read_until: Timestamp,
-    /// When the member last marked something read.
+    /// The time at which the member last marked something read.
     #[serde(with = "millis")]
     pub read_marked_at: Timestamp,
     /// The newest message of others that reached one of the member's devices.
@@ -160,7 +160,7 @@ pub struct Message {
     /// Its id: 22 characters of URL-safe base64.
     #[serde(with = "text")]
     pub id: MessageId,
-    /// When it was accepted; strictly increasing within a conversation.
+    /// The time at which it was accepted; strictly increasing within a conversation.
     #[serde(with = "millis")]
     pub sent_at: Timestamp,
     /// The sender.
@@ -177,16 +177,16 @@ pub struct Message {
     /// The clients that are mentioned.
     #[serde(default, with = "text_list", skip_serializing_if = "Vec::is_empty")]
     pub mentions: Vec<ClientId>,
-    /// When it was last modified or recalled.
+    /// The time at which it was last modified or recalled.
     #[serde(default, with = "millis_opt", skip_serializing_if = "is_usual")]
     pub patched_at: Option<Timestamp>,
     /// True if the message was recalled.
     #[serde(default, skip_serializing_if = "is_usual")]
     pub recalled: bool,
-    /// When it first reached somebody else.
+    /// The time at which it first reached another client.
     #[serde(default, with = "millis_opt", skip_serializing_if = "is_usual")]
     pub delivered_at: Option<Timestamp>,
-    /// When somebody else first read it.
+    /// The time at which another client first read it.
     #[serde(default, with = "millis_opt", skip_serializing_if = "is_usual")]
     pub read_at: Option<Timestamp>,
     /// The sender's idempotency token (`dt`).
@@ -242,13 +242,13 @@ pub struct Token {
     pub tag: Option<DeviceTag>,
     /// The device it was opened on, as that device named itself.
     pub device: Option<String>,
-    /// When the client was last authenticated; a renewed token keeps the time of the one before.
+    /// The time at which the client was last authenticated; a renewed token keeps the time of the one before.
     #[serde(default, with = "millis")]
     pub authenticated_at: Timestamp,
     /// True if the client was authenticated by a signature of the app's own server.
     #[serde(default)]
     pub signed: bool,
-    /// When it ends.
+    /// The time at which it ends.
     #[serde(with = "millis")]
     pub expires_at: Timestamp,
 }
@@ -259,7 +259,7 @@ pub struct Revocation {
     /// Tokens of clients that were authenticated at or before this time.
     #[serde(with = "millis")]
     pub until: Timestamp,
-    /// Until when the client does not sign in at all; only of a client.
+    /// The time until which the client does not sign in at all; only of a client.
     #[serde(default, with = "millis_opt")]
     pub barred_until: Option<Timestamp>,
 }
@@ -295,7 +295,7 @@ pub struct Installation {
     pub profile: Option<String>,
     /// The vendor that brings its pushes, where the device named one.
     pub vendor: Option<String>,
-    /// Where it is.
+    /// The device's time zone.
     pub time_zone: Option<String>,
     /// The channels that it subscribed to by name.
     pub channels: BTreeSet<String>,
@@ -305,10 +305,10 @@ pub struct Installation {
     /// The number on its icon, which has a row of its own.
     #[serde(default, skip_serializing)]
     pub badge: u32,
-    /// When it announced itself.
+    /// The time at which it announced itself.
     #[serde(with = "millis")]
     pub created_at: Timestamp,
-    /// When it changed last.
+    /// The time at which it changed last.
     #[serde(with = "millis")]
     pub updated_at: Timestamp,
 }
@@ -335,7 +335,7 @@ pub struct Broadcast {
     pub conversation: ConversationId,
     /// Its place there.
     pub place: Place,
-    /// Until when it is good.
+    /// The time until which it is good.
     #[serde(with = "millis")]
     pub good_until: Timestamp,
 }
@@ -346,7 +346,7 @@ pub struct Notification {
     /// For whom.
     #[serde(with = "text")]
     pub client: ClientId,
-    /// When it was sent (`serverTs`).
+    /// The time at which it was sent (`serverTs`).
     #[serde(with = "millis")]
     pub at: Timestamp,
     /// Its place among those of the same time.
@@ -360,7 +360,7 @@ pub struct Notification {
 pub struct Notice {
     /// The clients that read it.
     pub readers: Readers,
-    /// When it was sent (`serverTs`).
+    /// The time at which it was sent (`serverTs`).
     pub at: Timestamp,
     /// Its place among those of the same time.
     pub sequence: u32,

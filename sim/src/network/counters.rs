@@ -42,7 +42,7 @@ impl Class {
     }
 }
 
-/// When each client on each device asked, within the window.
+/// The time at which each client on each device asked, within the window.
 #[derive(Debug, Default)]
 pub(crate) struct Counters(BTreeMap<(usize, String, Class), VecDeque<Duration>>);
 

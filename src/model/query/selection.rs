@@ -104,7 +104,7 @@ enum Direction {
     Descending,
 }
 
-/// Where a row stands in the order of a [`Sort`].
+/// The place where a row stands in the order of a [`Sort`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SortKey(Vec<Place>);
 

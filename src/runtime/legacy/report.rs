@@ -56,7 +56,7 @@ pub struct LegacyProgress {
 pub struct LegacyReport {
     /// Which SDK wrote the cache; none for a file without the tables of any, which is an empty cache.
     pub kind: Option<LegacyKind>,
-    /// How many rows were read.
+    /// The number of rows that were read.
     pub rows: u64,
     /// The counts of conversations.
     pub conversations: LegacyCounts,

@@ -27,7 +27,7 @@ pub(crate) struct FolderLock {
     file: Option<File>,
 }
 
-/// Why a folder cannot be had.
+/// The reason why a folder cannot be had.
 #[derive(Debug)]
 pub(crate) enum LockRefusal {
     /// Somebody has it.

@@ -35,7 +35,7 @@ const VERSION_BYTES_MAX: u64 = 1024;
 pub struct FileCache {
     folder: PathBuf,
     in_use: Arc<Mutex<BTreeMap<String, usize>>>,
-    /// How many copies in the clear were made: each has a name of its own.
+    /// The number of unencrypted copies so far; each has a name of its own.
     copies: Arc<AtomicU64>,
 }
 

@@ -154,7 +154,8 @@ impl FileWriter {
         })
     }
 
-    /// How many bytes of a file that was not ended [`FileWriter::append`] goes on behind; none where there is no file.
+    /// The size of an unfinished file after which [`FileWriter::append`] goes on, in bytes; none where there is
+    /// no file.
     ///
     /// # Errors
     ///

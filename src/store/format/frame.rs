@@ -57,7 +57,7 @@ pub(crate) struct OpenedFrame {
     pub(crate) payload: Vec<u8>,
 }
 
-/// Why a frame cannot be opened.
+/// The reason why a frame cannot be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BadFrame {
     /// The bytes are no frame, or not the ones that were written.

@@ -58,7 +58,7 @@ pub(crate) struct CensusRecord {
     pub(crate) file: u64,
     /// The bytes of a compacted tree on disk, in thousandths of its live bytes; zero: not known yet.
     pub(crate) spread: u64,
-    /// How many messages had come when quiet conversations were sealed last.
+    /// The number of messages that had come when quiet conversations were sealed last.
     pub(crate) idle_sealed_at: u64,
 }
 

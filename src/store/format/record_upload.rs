@@ -97,7 +97,7 @@ impl UploadRecord {
     }
 }
 
-/// Why an upload failed for good.
+/// The reason why an upload failed for good.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum UploadFailureRecord {
     Refused {

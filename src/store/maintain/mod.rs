@@ -48,7 +48,7 @@ pub(crate) struct MaintenanceState {
     /// True if the result of an earlier count was looked for.
     recalled: bool,
     counting: Option<Count>,
-    /// How many messages had come when quiet conversations were sealed last.
+    /// The number of messages that had come when quiet conversations were sealed last.
     idle_sealed_at: u64,
     idle_sealing: Option<IdleSealing>,
     evictor: Evictor,

@@ -54,7 +54,7 @@ pub(crate) struct IdleSealing {
     /// The conversation that is looked at next.
     next: ConversationNumber,
     lively: BTreeSet<ConversationNumber>,
-    /// How many messages had come when it began.
+    /// The number of messages that had come when it began.
     pub(crate) arrived: u64,
 }
 
@@ -193,7 +193,7 @@ fn seal_one(
     Ok(Some(sealing))
 }
 
-/// How many of the first packs are neighbours, each of the one before.
+/// The number of the first packs that are neighbours, each of the one before.
 fn joined(packs: &[KeyedPack]) -> usize {
     let pairs = packs.iter().zip(packs.iter().skip(1));
     let joined = pairs.take_while(|(one, next)| is_joined(one, Some(next)));

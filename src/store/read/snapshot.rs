@@ -304,7 +304,7 @@ impl Snapshot<'_> {
         entries.into_values().collect()
     }
 
-    /// How many entries are unsent.
+    /// The number of entries that are unsent.
     #[must_use]
     pub fn outbox_len(&self) -> usize {
         let committed = self.tables.outbox.entries();

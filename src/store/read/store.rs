@@ -43,8 +43,8 @@ impl Store {
         self.shared.health()
     }
 
-    /// How many reads met a damaged record since the store was opened. Such a record is dropped,
-    /// never returned; in a timeline a gap stands in its place.
+    /// The number of reads that met a damaged record since the store was opened. Such a record is dropped,
+    /// never returned; in a timeline a gap takes its place.
     #[must_use]
     pub fn damaged_reads(&self) -> u64 {
         self.shared.damaged()

@@ -27,7 +27,7 @@ use crate::store::tree::sled::TREE_FOLDER;
 /// An identity, and whether the folder knows it.
 pub(crate) struct Identified {
     pub(crate) identity: Identity,
-    /// Why the folder does not hold it, if it does not.
+    /// The reason why the folder does not hold it, if it does not.
     pub(crate) unwritten: Option<StoreError>,
 }
 

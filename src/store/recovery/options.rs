@@ -25,8 +25,8 @@ pub struct StoreOptions {
     pub key: Option<StoreKey>,
     /// The time now, to name files that are set aside.
     pub now: Timestamp,
-    /// How long opening the database may take before it counts as damaged. Default: 60 s, for a
-    /// slow phone with a large store.
+    /// The time that opening the database may take before it counts as damaged. Default: 60 s, for a slow phone
+    /// with a large store.
     pub open_timeout: Duration,
 }
 

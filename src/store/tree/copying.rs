@@ -48,7 +48,7 @@ const MARK: &[u8] = &[0];
 pub(crate) struct CopiedTree {
     tree: Arc<dyn Kv>,
     copy: Mutex<Copy>,
-    /// How many bytes are filled before they are rewritten.
+    /// The number of bytes that are filled before they are rewritten.
     stretch: usize,
 }
 

@@ -37,7 +37,7 @@ pub(crate) struct DbOptions {
     pub(crate) folder: PathBuf,
     /// The cache, in bytes; the process needs about twice as much.
     pub(crate) cache_bytes: u64,
-    /// How long opening may take before the folder counts as beyond opening.
+    /// The time that opening may take before the folder counts as beyond opening.
     pub(crate) open_timeout: Duration,
 }
 

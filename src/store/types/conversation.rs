@@ -40,13 +40,13 @@ pub struct ConversationRow {
     pub hidden_until: Option<Timestamp>,
     /// A message that somebody began to write in the conversation, on this device.
     pub draft: Option<Draft>,
-    /// When the service made it.
+    /// The time at which the service made it.
     pub created_at: Option<Timestamp>,
-    /// When it last changed, by the service's clock.
+    /// The time at which it last changed, by the service's clock.
     pub updated_at: Option<Timestamp>,
-    /// Until when a temporary conversation lives, by the service's clock.
+    /// The time until which a temporary conversation lives, by the service's clock.
     pub expires_at: Option<Timestamp>,
-    /// When its last message was sent, by the service's clock. Putting a newer message raises it.
+    /// The time at which its last message was sent, by the service's clock. Putting a newer message raises it.
     pub last_message_at: Option<Timestamp>,
     /// The unread count, as it is shown.
     pub unread: Unread,
@@ -261,7 +261,7 @@ impl ConversationRow {
 pub struct SessionRow {
     /// The session token that reopens the session without a signature.
     pub token: Option<Secret>,
-    /// Until when the token is good, by this device's clock.
+    /// The time until which the token is good, by this device's clock.
     pub token_expires_at: Option<Timestamp>,
     /// The device id that goes with every opening.
     pub device_id: Option<String>,
@@ -280,8 +280,8 @@ pub struct SessionRow {
     pub room: Option<ConversationNumber>,
     /// The clients that are watched, in order.
     pub watched: Vec<ClientId>,
-    /// How many caches of older SDKs were imported to their end. The commit that counts one makes durable
-    /// all that it brought.
+    /// The number of caches of older SDKs that were imported to their end. The commit that counts one makes
+    /// durable all that it brought.
     pub imports: u64,
 }
 
@@ -292,7 +292,7 @@ pub struct UnreadTotals {
     pub all: UnreadTotal,
     /// The total of the conversations that the client has not muted.
     pub unmuted: UnreadTotal,
-    /// How many conversations are pinned or were hidden, on this device.
+    /// The number of conversations that are pinned or were hidden, on this device.
     pub placed: u32,
 }
 
@@ -364,7 +364,7 @@ impl UnreadTotal {
 /// The row's knowledge of the conversation's messages that the store holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Held {
-    /// How many there are.
+    /// The number.
     pub(crate) count: u32,
     /// The newest of them.
     pub(crate) newest: Option<Position>,

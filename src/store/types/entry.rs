@@ -20,11 +20,11 @@ pub struct Entry {
     pub conversation: ConversationNumber,
     /// Its idempotency token; of a send, the message's local id too.
     pub token: LocalId,
-    /// When it was enqueued, by this device's clock.
+    /// The time at which it was enqueued, by this device's clock.
     pub enqueued_at: Timestamp,
     /// The number of times that the entry was sent, or refused before it left.
     pub tries: u32,
-    /// Since when it may have reached the service without an answer, by the service's clock.
+    /// The time since which it may have reached the service without an answer, by the service's clock.
     pub in_doubt_since: Option<Timestamp>,
     /// The state of the entry.
     pub state: OutboxState,
@@ -368,7 +368,7 @@ impl Entry {
         }
     }
 
-    /// Why it failed for good, if it did.
+    /// The reason why it failed for good, if it did.
     #[must_use]
     pub const fn failure(&self) -> Option<&SendFailure> {
         match &self.state {

@@ -74,8 +74,8 @@ pub struct ImportedMessage {
     pub message: Message,
     /// The origin of the message.
     pub origin: Origin,
-    /// When it first reached somebody.
+    /// The time at which it first reached another client.
     pub delivered_at: Option<Timestamp>,
-    /// When somebody first read it.
+    /// The time at which another client first read it.
     pub read_at: Option<Timestamp>,
 }

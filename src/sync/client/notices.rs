@@ -35,7 +35,7 @@ pub(in crate::sync::client) struct Difference<'a> {
     pub(in crate::sync::client) before: &'a [ClientId],
     /// The members now.
     pub(in crate::sync::client) now: &'a [ClientId],
-    /// When the conversation changed last.
+    /// The time at which the conversation changed last.
     pub(in crate::sync::client) changed_at: Option<Timestamp>,
 }
 

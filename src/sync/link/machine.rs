@@ -78,9 +78,9 @@ enum LinkPhase {
 #[derive(Debug)]
 struct Socket {
     connection: ConnectionNumber,
-    /// When the last frame came, or the socket opened.
+    /// The time at which the last frame came, or the socket opened.
     heard_at: Duration,
-    /// When the last heartbeat was sent.
+    /// The time at which the last heartbeat was sent.
     echoed_at: Option<Duration>,
     /// The time by which a frame must come, because the socket may be dead.
     doubted_until: Option<Duration>,
@@ -576,13 +576,13 @@ impl LinkPhase {
 }
 
 impl Socket {
-    /// When a heartbeat is due: after a silence, and again as long as the silence lasts.
+    /// The time at which a heartbeat is due: after a silence, and again as long as the silence lasts.
     fn echo_at(&self, options: &LinkOptions) -> Duration {
         let silent_since = self.echoed_at.unwrap_or(self.heard_at);
         silent_since.saturating_add(options.limits.heartbeat_interval)
     }
 
-    /// When the socket counts as dead.
+    /// The time at which the socket counts as dead.
     fn dead_at(&self, options: &LinkOptions) -> Duration {
         let silent = self.heard_at.saturating_add(options.limits.dead_after);
         self.doubted_until.map_or(silent, |doubt| doubt.min(silent))

@@ -95,7 +95,7 @@ impl Requests {
         self.overdue.retain(|_, (waiting, _)| *waiting != slot);
     }
 
-    /// When the next time is over.
+    /// The time of the next time-out.
     pub(super) fn next_deadline(&self) -> Option<Duration> {
         self.pending.values().map(|pending| pending.deadline).min()
     }

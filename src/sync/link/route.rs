@@ -33,7 +33,7 @@ pub(super) struct RoutedAddresses {
     next: String,
     /// The address that is tried when that one fails.
     other: String,
-    /// Until when the answer is good, in elapsed time.
+    /// The time until which the answer is good, in elapsed time.
     good_until: Duration,
     /// True if the answer may be wrong, though its time is not over.
     doubted: bool,

@@ -27,7 +27,7 @@ pub struct Enqueued {
     pub local_id: LocalId,
     /// The local echo.
     pub message: Message,
-    /// How often it was tried, while it is unsent.
+    /// The number of times that it was tried, while it is unsent.
     pub tries: u32,
 }
 
@@ -41,7 +41,7 @@ pub struct DiscardedMessage {
 /// The imported intents are durable in the outbox, or were before.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Imported {
-    /// How many intents were not known before.
+    /// The number of intents that were not known before.
     pub imported: u32,
     /// The tokens of the intents that the outbox has no room for.
     pub left: Vec<LocalId>,
@@ -50,7 +50,7 @@ pub struct Imported {
 /// The page is stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HistoryFetched {
-    /// How many of its messages were not on this device before.
+    /// The number of its messages that were not on this device before.
     pub added: u32,
     /// True if the conversation has nothing older.
     pub start_reached: bool,
@@ -84,7 +84,7 @@ pub struct ConversationsFound {
     pub conversations: Vec<ConversationInfo>,
 }
 
-/// How many there are.
+/// The number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counted {
     /// The number.

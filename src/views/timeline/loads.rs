@@ -27,7 +27,7 @@ const PAGES_MAX: u32 = 50;
 struct Loading {
     /// The load that is in progress, or waits for a session.
     wanted: Option<Wanted>,
-    /// How many loads have ended.
+    /// The number of loads that have ended.
     ended: u64,
     /// The failure of the last load, if it failed.
     failure: Option<FillFailure>,

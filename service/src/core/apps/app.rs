@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq;
 
 use super::settings::Settings;
 
-/// Why apps cannot be served. Keys are never repeated.
+/// The reason why apps cannot be served. Keys are never repeated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AppError {
     /// The text is not `ID:KEY:MASTERKEY`, or a part is empty.

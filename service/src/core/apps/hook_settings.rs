@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::core::exchange::hook_call::HookName;
 
-/// Where an app's hooks are, and which it has. By default none.
+/// The URL of an app's hooks, and their names. By default there are none.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Hooks {
@@ -17,7 +17,7 @@ pub struct Hooks {
     pub url: Option<String>,
     /// The functions that the app has; no other is called. Default none.
     pub functions: BTreeSet<HookName>,
-    /// How long a function that is asked may take, in milliseconds, 100 to 8000: SDKs wait for 10
+    /// The time that a function may take before an operation, in milliseconds, 100 to 8000: SDKs wait for 10
     /// seconds. Default 3000.
     pub timeout_ms: u64,
     /// True if an operation is refused when the function that was asked about it fails. Default false: the
@@ -43,7 +43,7 @@ impl Hooks {
         self.url.is_some() && self.functions.contains(&hook)
     }
 
-    /// How long a function that is asked may take.
+    /// The time that a function may take before an operation.
     #[must_use]
     pub const fn timeout(&self) -> Duration {
         Duration::from_millis(self.timeout_ms)

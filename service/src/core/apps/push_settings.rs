@@ -18,7 +18,7 @@ pub struct PushSettings {
     /// The push for a message that brings no push data of its own, such as `{"alert": "A message of
     /// ${fromClientId}"}`. Default nothing: such a message is not pushed.
     pub template: Option<Map<String, Value>>,
-    /// How long a vendor keeps a push for a device that is off, in seconds, 0 to 2419200 (28 days).
+    /// The time for which a vendor keeps a push for a device that is off, in seconds, 0 to 2419200 (28 days).
     /// Default 604800 (7 days).
     pub expiry_secs: u64,
     /// A URL of the app's own server that is handed each push as JSON, for devices that neither `apns` nor `fcm`
@@ -104,7 +104,7 @@ pub struct Variables<'a> {
 }
 
 impl PushSettings {
-    /// How long a vendor keeps a push for a device that is off.
+    /// The time for which a vendor keeps a push for a device that is off.
     #[must_use]
     pub const fn expiry(&self) -> Duration {
         Duration::from_secs(self.expiry_secs)

@@ -19,7 +19,7 @@ const LEAST_MILLIS: i64 = 100_000_000_000;
 /// The mark behind the key when it is the master key.
 const MASTER_MARK: &str = ",master";
 
-/// Why a signature is not accepted.
+/// The reason why a signature is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
     /// There is none, or a part of it is missing.
@@ -45,14 +45,14 @@ pub enum SignatureError {
 pub struct Accepted {
     /// The signature, in lower case.
     pub signature: String,
-    /// When it is too old.
+    /// The time at which it is too old.
     pub until: Timestamp,
 }
 
 /// A signature as presented.
 #[derive(Clone, Copy)]
 pub struct Presented<'a> {
-    /// When it was made, in milliseconds or seconds; signed as it stands.
+    /// The time at which it was made, in milliseconds or seconds; signed as it stands.
     pub timestamp: i64,
     /// Any text.
     pub nonce: &'a str,

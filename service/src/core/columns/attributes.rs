@@ -72,7 +72,7 @@ pub enum AttributeError {
     /// The result would take more bytes than it may.
     #[error("the attributes would take more than {max} bytes")]
     TooLarge {
-        /// How many bytes they may take.
+        /// The bytes that they may take.
         max: usize,
     },
     /// The result would nest deeper than [`MAX_DEPTH`].

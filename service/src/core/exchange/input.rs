@@ -55,7 +55,7 @@ pub enum Input {
     },
     /// A request over HTTP.
     Asked {
-        /// Where the answer goes.
+        /// The receiver of the answer.
         ticket: Ticket,
         /// The request.
         request: Box<RestRequest>,

@@ -10,7 +10,7 @@ use super::hook_call::HookCall;
 pub struct PushOrder {
     /// The app.
     pub app: AppId,
-    /// Where the message is.
+    /// The place where the message is.
     pub conversation: ConversationId,
     /// The sender.
     pub from: ClientId,

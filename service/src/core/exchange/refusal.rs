@@ -6,7 +6,7 @@ use sampan::wire::{Command, ServiceCode};
 use super::hook_call::HookCall;
 use crate::storage::StorageError;
 
-/// Why a command is refused.
+/// The reason why a command is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The protocol's code.
@@ -59,7 +59,8 @@ impl From<ServiceCode> for Refusal {
     }
 }
 
-/// Why a command has no result: the rules say no, the storage failed, or a hook is to be asked first.
+/// The reason why a command has no result: the rules say no, the storage failed, or a hook is to be asked
+/// first.
 #[derive(Debug)]
 pub(in crate::core) enum Failure {
     /// To be told to the client.

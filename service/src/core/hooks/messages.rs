@@ -306,7 +306,7 @@ fn mask_value(words: &MaskedWords, value: &mut Value) -> bool {
     }
 }
 
-/// When a message was altered: a moment after it was sent, for clients ask for newer messages.
+/// The time of an alteration: a moment after the sending, because clients ask for newer messages.
 pub(in crate::core) fn altered_at(sent_at: Timestamp) -> Timestamp {
     sent_at.saturating_add(std::time::Duration::from_millis(1))
 }

@@ -175,7 +175,7 @@ struct Messages {
     unseen: VecDeque<ConversationId>,
     /// The conversation that is being read.
     filling: Option<Run>,
-    /// How many conversations were begun: each has a number.
+    /// The number of conversations that were begun: each has a number.
     seen: usize,
     runs: BTreeMap<usize, Run>,
     heads: BinaryHeap<MergeRank>,

@@ -57,7 +57,7 @@ pub(in crate::core) struct Search {
     answer: Option<(VecDeque<ConversationId>, String)>,
 }
 
-/// Where the next conversations come from.
+/// The source of the next conversations.
 #[derive(Debug)]
 enum Source {
     /// These, and after them those of these clients, each from behind a conversation.

@@ -37,7 +37,7 @@ const CHANGE_LEAD_MAX: Duration = Duration::from_secs(10);
 pub(in crate::core) struct Stamps {
     /// The time that the clock shows, by the wall clock and the time that went by.
     base: Timestamp,
-    /// When it showed that, in elapsed time.
+    /// The time at which it showed that, in elapsed time.
     at: Duration,
     /// The newest time that was given to a message or an opening, where it is ahead of `base`.
     shown: Timestamp,

@@ -72,8 +72,8 @@ impl Proof {
         }
     }
 
-    /// When tokens are renewed on it no more; never where the app wants no signatures, for there
-    /// the name alone is the proof.
+    /// The time from which its tokens are no longer renewed; never where the app wants no signatures, because
+    /// the name alone is the proof there.
     pub(in crate::core) fn ends_at(&self, app: &App) -> Option<Timestamp> {
         let settings = &app.settings;
         settings.signatures.login.then(|| {
@@ -104,7 +104,7 @@ pub(in crate::core) struct Pushed {
     pub(in crate::core) tries_left: u32,
 }
 
-/// Where a client was when its connection broke.
+/// The place of a client whose connection broke.
 #[derive(Debug)]
 struct Departed {
     room: ConversationId,
@@ -129,12 +129,12 @@ pub(in crate::core) struct Registry {
 }
 
 impl Registry {
-    /// How many sessions stand on all connections.
+    /// The number of sessions that stand on all connections.
     pub(in crate::core) const fn sessions(&self) -> usize {
         self.sessions
     }
 
-    /// How many clients of each app are signed in.
+    /// The number of clients of each app that are signed in.
     pub(in crate::core) fn online(&self) -> impl Iterator<Item = (&str, usize)> {
         self.online
             .iter()
@@ -249,7 +249,7 @@ impl Registry {
             .is_some_and(|clients| clients.contains_key(client))
     }
 
-    /// How many clients of an app are signed in.
+    /// The number of clients of an app that are signed in.
     pub(in crate::core) fn clients_online(&self, app: &AppId) -> usize {
         self.online.get(app).map_or(0, BTreeMap::len)
     }
@@ -443,7 +443,7 @@ impl Registry {
         }
     }
 
-    /// When something has to be pushed again.
+    /// The time of the next repeated push.
     pub(in crate::core) fn next_push(&self) -> Option<Duration> {
         self.due.first().map(|(at, _)| *at)
     }

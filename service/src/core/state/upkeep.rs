@@ -34,7 +34,7 @@ impl RetentionPass {
         }
     }
 
-    /// When the next step is due, in elapsed time; none if messages are kept for ever.
+    /// The time at which the next step is due, in elapsed time; none if messages are kept for ever.
     pub(in crate::core) fn due(&self) -> Option<Duration> {
         (!self.apps.is_empty()).then_some(self.due)
     }

@@ -76,7 +76,7 @@ impl Push {
         }
     }
 
-    /// When the vendor is to give it up, in seconds since 1970; zero for at once.
+    /// The time at which the vendor is to give it up, in seconds since 1970; zero for at once.
     pub(super) fn expires_at(&self, now: Timestamp) -> i64 {
         match self.expiry.is_zero() {
             true => 0,

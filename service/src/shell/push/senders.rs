@@ -21,7 +21,7 @@ use crate::shell::report::report;
 /// How long one push may take.
 pub(super) const PUSH: Duration = Duration::from_secs(15);
 
-/// Why a push did not reach its vendor.
+/// The reason why a push did not reach its vendor.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PushError {
     #[error("the device has this token no more")]

@@ -23,7 +23,7 @@ use crate::shell::outgoing::{self, CallError, connect};
 /// Bytes of an answer.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
-/// Why the settings of a sender cannot be used.
+/// The reason why the settings of a sender cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SettingsError {
     #[error("{0} can't be read: {1}")]

@@ -18,7 +18,7 @@ const IN_FLIGHT_MAX: usize = 4;
 /// The conversations that are behind, and which of them are being caught up with.
 #[derive(Debug, Default)]
 pub(in crate::sync::client) struct CatchUp {
-    /// When each was last active.
+    /// The time at which each was last active.
     wanted: BTreeMap<ConversationNumber, Option<Timestamp>>,
     /// How many were behind since the session opened, those included that no longer are.
     ever_wanted: u32,
@@ -152,7 +152,8 @@ impl CatchUp {
         }
     }
 
-    /// When the next question may be asked, where the pace of history allows none before this time.
+    /// The time at which the next question may be asked, where the pace of history allows none before this
+    /// time.
     pub(in crate::sync::client) fn wake(&self, pace: Duration, wakes: &mut Vec<Duration>) {
         if !self.wanted.is_empty() && self.has_room() {
             wakes.push(pace);

@@ -42,7 +42,7 @@ pub(in crate::sync::client) struct Directory {
     wanted: BTreeSet<ConversationNumber>,
     wanted_asked: Asked,
     refusals: Refusals,
-    /// How often the list was begun again: a page that was asked for before counts no more.
+    /// The number of times that the list was begun again: a page that was asked for before counts no more.
     restarts: u32,
     opened_at: Option<Timestamp>,
 }
@@ -75,7 +75,7 @@ pub(in crate::sync::client) enum DirectoryQuery {
     List {
         /// The session it was asked in.
         epoch: u64,
-        /// How often the list had been begun again then.
+        /// The number of times that the list had been begun again then.
         restarts: u32,
     },
     /// Conversations by id.
@@ -119,7 +119,7 @@ impl Directory {
         self.listing == Listing::Unknown
     }
 
-    /// How many conversations have to be asked for by their ids; those that are on their way count as
+    /// The number of conversations that have to be asked for by their ids; those that are on their way count as
     /// one.
     pub(in crate::sync::client) fn unknown(&self) -> u32 {
         let asked = u32::from(self.wanted_asked == Asked::Yes);

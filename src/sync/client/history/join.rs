@@ -28,7 +28,7 @@ use crate::sync::client::{Client, Turn};
 /// conversation is not trusted when the connection breaks.
 const OVERTAKING: Duration = Duration::from_secs(30);
 
-/// When the service took a message, as far as the way on which it came proves it.
+/// The time at which the service took a message, as far as the way on which it came proves it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::sync::client) enum Taken {
     /// While this session was open.
@@ -40,14 +40,14 @@ pub(in crate::sync::client) enum Taken {
 /// The beginning of each conversation's unbroken end, in the present session.
 #[derive(Debug, Default)]
 pub(in crate::sync::client) struct Tails {
-    /// When the session opened, where the service said so.
+    /// The time at which the session opened, where the service said so.
     opened_at: Option<Timestamp>,
     /// For each conversation, the oldest message from which on everything to the present is stored.
     from: BTreeMap<ConversationNumber, Position>,
-    /// How often this client went out of a conversation on this session, or was found to have been
-    /// out of it.
+    /// The number of times that this client went out of a conversation on this session, or was found to have
+    /// been out of it.
     absences: BTreeMap<ConversationNumber, u64>,
-    /// When own messages were last acknowledged.
+    /// The time at which own messages were last acknowledged.
     acknowledged: BTreeMap<ConversationNumber, Duration>,
     /// The newest own message that was acknowledged and is not known to have overtaken nothing, and
     /// when that will be known.
@@ -92,8 +92,8 @@ impl Tails {
         *absences = absences.wrapping_add(1);
     }
 
-    /// How often the tail of a conversation has ended. A page of history that was asked for before
-    /// the tail last ended does not reach the present.
+    /// The number of times that the tail of a conversation has ended. A page of history that was asked for
+    /// before the tail last ended does not reach the present.
     pub(in crate::sync::client) fn absences(&self, number: ConversationNumber) -> u64 {
         self.absences.get(&number).copied().unwrap_or(0)
     }
@@ -121,7 +121,7 @@ impl Tails {
         self.unsettled = Some((newest, at.saturating_add(OVERTAKING)));
     }
 
-    /// When it is known that own messages overtook nothing.
+    /// The time after which own messages surely overtook nothing.
     pub(in crate::sync::client) fn wake(&self, wakes: &mut Vec<Duration>) {
         wakes.extend(self.unsettled.map(|(_, due)| due));
     }
@@ -364,7 +364,7 @@ impl Client {
         Ok(sure)
     }
 
-    /// How many own messages of the last moments stand at the end of a stretch, and the message of
+    /// The number of own messages of the last moments that stand at the end of a stretch, and the message of
     /// the stretch before them.
     fn own_run(
         &self,

@@ -34,7 +34,7 @@ pub(in crate::sync::client) struct HistoryQuery {
     goal: Goal,
     /// The session it was asked in.
     pub(super) epoch: u64,
-    /// How often the tail of the conversation had ended then.
+    /// The number of times that the tail of the conversation had ended then.
     absences: u64,
 }
 
@@ -64,7 +64,7 @@ pub(super) struct Gained {
     pub(super) beyond: u32,
     /// Messages that were not in the store.
     added: u32,
-    /// How many items the service sent.
+    /// The number of items that the service sent.
     items: u32,
 }
 

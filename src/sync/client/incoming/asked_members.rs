@@ -19,7 +19,7 @@ const PAGE: i32 = 100;
 /// A question about members that is on its way.
 #[derive(Debug)]
 pub(in crate::sync::client) enum MembersQuestion {
-    /// How many there are.
+    /// The number.
     Count(Caller<Counted>),
     /// A page of a list, and the entries of the pages before.
     Listed {
@@ -193,7 +193,7 @@ fn page(list: MemberBan, conversation: &ConversationId, next: Option<String>) ->
     }
 }
 
-/// How many members the service counts.
+/// The number of members that the service counts.
 fn counted(answer: &Answer) -> Option<u32> {
     let Answer::Said(Envelope {
         command: Command::Conv {

@@ -33,7 +33,7 @@ pub(in crate::sync::client) enum Source {
     /// Found in history, or as the last message of a conversation's row: the service counted it, if
     /// it is older than the session.
     History {
-        /// When the session opened, by the service's clock.
+        /// The time at which the session opened, by the service's clock.
         opened_at: Option<Timestamp>,
     },
     /// The same, where the service had no room to tell the count of the conversation: the messages held here are
@@ -47,7 +47,7 @@ pub(in crate::sync::client) struct Told {
     conversations: BTreeSet<ConversationNumber>,
     /// True if a notification was full, so that it may have left conversations out.
     cut_short: bool,
-    /// Until when the service has told counts, as far as the store does not note it yet.
+    /// The time until which the service has told counts, as far as the store does not note it yet.
     heard_until: Option<Timestamp>,
 }
 

@@ -22,7 +22,7 @@ pub(in crate::sync::client) enum Doubt {
     Remembered,
     /// Sending it again could make a second one.
     Forgotten {
-        /// Since when it is in doubt, by the service's clock.
+        /// The time since which it is in doubt, by the service's clock.
         since: Timestamp,
     },
 }

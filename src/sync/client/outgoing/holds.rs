@@ -11,7 +11,7 @@ use crate::sync::client::Client;
 /// The work that is kept back although there is a session. Times are elapsed ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ElapsedHolds {
-    /// Until when no message is sent: the service allows so many in a minute, or left one unanswered.
+    /// The time until which no message is sent: the service allows so many in a minute, or left one unanswered.
     pub sends: Option<Duration>,
     /// The same of all other commands.
     pub others: Option<Duration>,
@@ -24,7 +24,7 @@ pub struct ElapsedHolds {
 /// The content lane of a conversation, after the service refused for the time being.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusedLane {
-    /// Until when it rests.
+    /// The time until which it rests.
     pub until: Duration,
     /// The service's refusal.
     pub refusal: ServiceRefusal,

@@ -68,7 +68,7 @@ impl Client {
         Ok(())
     }
 
-    /// When the outbox may have something to do by itself.
+    /// The time at which the outbox may have something to do by itself.
     pub(in crate::sync::client) fn sends_wake(&self, wakes: &mut Vec<Duration>) {
         let lanes = wakes.len();
         wakes.extend(self.sender.wakes());

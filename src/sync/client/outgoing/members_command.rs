@@ -125,7 +125,7 @@ pub(super) fn to_sign(
 pub(super) struct ChangeTold {
     /// Those whom it refused, each with its number.
     pub(super) refused: Vec<RefusedMember>,
-    /// When the members changed; none for lists and roles.
+    /// The time at which the members changed; none for lists and roles.
     pub(super) changed_at: Option<Timestamp>,
 }
 

@@ -286,7 +286,7 @@ impl Client {
         Ok(())
     }
 
-    /// When marks may have to be sent.
+    /// The time at which marks may have to be sent.
     pub(in crate::sync::client) fn reads_wake(&self, wakes: &mut Vec<Duration>) {
         if self.reads.sent.is_none() && !self.reads.waiting.is_empty() {
             wakes.push(self.reads.not_before);

@@ -211,7 +211,7 @@ impl Client {
         fits(actual)
     }
 
-    /// How many bytes a command will have with all that the link adds.
+    /// The number of bytes that a command will have with all that the link adds.
     pub(in crate::sync::client) fn size_of(&self, command: Command) -> usize {
         let envelope = Envelope::new(command)
             .with_peer(self.me().as_str())

@@ -79,7 +79,7 @@ struct Lane {
 #[derive(Debug)]
 struct InFlight {
     step: FlightStep,
-    /// Since when the entry was in doubt before this sending.
+    /// The time since which the entry was in doubt before this sending.
     doubted_before: Option<Timestamp>,
 }
 
@@ -280,12 +280,12 @@ impl Sender {
         self.lanes.is_empty()
     }
 
-    /// How many entries are on their way.
+    /// The number of entries that are on their way.
     pub(in crate::sync::client) fn in_flight_len(&self) -> usize {
         self.in_flight.len()
     }
 
-    /// When the lanes that wait for nobody may go on.
+    /// The times at which delayed lanes may go on.
     pub(in crate::sync::client) fn wakes(&self) -> impl Iterator<Item = Duration> + '_ {
         let free = self.lanes.values().filter(|lane| lane.busy.is_none());
         free.map(|lane| lane.not_before)
@@ -301,7 +301,7 @@ impl Sender {
         self.first_sent.contains(&id)
     }
 
-    /// Since when an entry on its way was in doubt before this sending.
+    /// The time since which an entry on its way was in doubt before this sending.
     pub(in crate::sync::client) fn doubted_before(&self, id: OutboxEntryId) -> Option<Timestamp> {
         self.in_flight.get(&id)?.doubted_before
     }

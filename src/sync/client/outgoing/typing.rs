@@ -21,7 +21,7 @@ pub(in crate::sync::client) struct OwnTyping(BTreeMap<ConversationNumber, Typing
 struct TypingTold {
     is_on: bool,
     at: Duration,
-    /// When it is to be told that the user stopped.
+    /// The time at which it is to be told that the user stopped.
     off_at: Option<Duration>,
 }
 

@@ -82,7 +82,7 @@ impl Uploads {
         self.running.values().any(|running| *running == id)
     }
 
-    /// When an upload that waits may go on.
+    /// The time at which an upload that waits may go on.
     pub(in crate::sync::client) fn wake(&self, wakes: &mut Vec<Duration>) {
         wakes.extend(self.files.values().map(|spooled| spooled.not_before));
     }

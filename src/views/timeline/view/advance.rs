@@ -73,7 +73,7 @@ impl TimelineView {
         }
     }
 
-    /// How many messages the service is to be asked for; none where it is not to be asked now.
+    /// The number of messages that the service is to be asked for; none where it is not to be asked now.
     fn ask(&mut self, side: Side) -> Option<u32> {
         if !self.is_online() {
             self.loads.postpone(side);

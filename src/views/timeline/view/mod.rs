@@ -45,7 +45,7 @@ pub struct TimelineView {
     read_at: Reach,
     older: Beyond,
     newer: Beyond,
-    /// How many messages stand behind the window.
+    /// The number of messages that stand behind the window.
     behind: usize,
     gaps: GapKeys,
     mark: Option<Mark>,
@@ -53,7 +53,7 @@ pub struct TimelineView {
     loads: Loads,
     seen: Option<(ItemKey, ItemKey)>,
     read: Read,
-    /// Where the window was made larger since it was read.
+    /// The place where the window was made larger since it was read.
     grown: Option<Side>,
     typing: Vec<ClientId>,
     uploads: Arc<Uploads>,
@@ -61,7 +61,7 @@ pub struct TimelineView {
     is_upload_new: bool,
 }
 
-/// Where the view is with its start.
+/// The state of the view's start.
 #[derive(Debug)]
 enum Phase {
     /// It is looked up with the next snapshot.

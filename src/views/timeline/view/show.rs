@@ -136,7 +136,7 @@ impl TimelineView {
         }
     }
 
-    /// How many messages of the window are newer than the newest that was seen.
+    /// The number of messages of the window that are newer than the newest that was seen.
     fn below(&self, items: &[Arc<TimelineItem>]) -> usize {
         let Some((_, last)) = &self.seen else {
             return 0;

@@ -21,8 +21,8 @@ impl<S: Storage> Core<S> {
         Ok(json!({ "results": online }))
     }
 
-    /// How many messages a client has not read: of one conversation, or of all. Each conversation counts
-    /// up to the app's limit.
+    /// The number of messages that a client has not read: of one conversation, or of all. Each conversation
+    /// counts up to the app's limit.
     pub(super) async fn count_unread_of(
         &mut self,
         now: Now,
@@ -53,7 +53,7 @@ impl<S: Storage> Core<S> {
         Ok(json!({ "count": count }))
     }
 
-    /// How many clients are online, and how many signed in today (UTC) since the service started.
+    /// The number of clients that are online, and how many signed in today (UTC) since the service started.
     pub(super) fn count_clients(&mut self, now: Now, app: &AppId) -> Value {
         let online = self.registry.clients_online(app);
         let today = self.registry.visitors.today(app, now.wall);

@@ -91,7 +91,7 @@ impl ServerRequest {
         number.map_err(|_| bad(&format!("{key} must be a number")))
     }
 
-    /// How many rows a page has: as asked, from 1 to `most`, else `usual`.
+    /// The number of rows that a page has: as asked, from 1 to `most`, else `usual`.
     pub(super) fn limit(&self, usual: usize, most: usize) -> Result<usize, Failure> {
         let Some(asked) = self.number("limit")? else {
             return Ok(usual);

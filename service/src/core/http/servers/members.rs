@@ -76,7 +76,7 @@ impl<S: Storage> Core<S> {
         Ok(json!({ "result": names }))
     }
 
-    /// How many clients are inside a chat room.
+    /// The number of clients that are inside a chat room.
     pub(super) async fn count_inside(&mut self, (app, room): (&AppId, Conversation)) -> Answered {
         let crowd = self.crowd(app, &room).await?;
         Ok(json!({ "result": crowd.clients().len() }))
