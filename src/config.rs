@@ -121,10 +121,10 @@ pub enum OfflineMode {
 /// The form in which frames travel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Enum)]
 pub enum PayloadEncoding {
-    /// As binary messages.
+    /// Binary messages.
     #[default]
     Binary,
-    /// As text messages in base64, a third larger.
+    /// Text messages in base64, a third larger.
     Text,
 }
 

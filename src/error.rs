@@ -113,7 +113,7 @@ pub enum SampanError {
     /// The system gives this process no more threads or descriptors. Nothing was changed.
     #[error("the system is out of resources: {reason}")]
     NoResources {
-        /// Which resource is missing.
+        /// The missing resource.
         reason: String,
     },
     /// A bug in Sampan; nothing was lost. Please report it.

@@ -162,7 +162,7 @@ async fn asked_to_stop(signals: &mut Signals) {
     while signals.next().await != Asked::ToStop {}
 }
 
-/// How the program ended.
+/// The end of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ended {
     /// The service was told to end.

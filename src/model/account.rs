@@ -13,7 +13,7 @@ pub struct Account {
     pub is_encrypted: bool,
     /// The size of the data on disk, in bytes.
     pub bytes: u64,
-    /// How much unsent work there is, as signing out counts it: read marks are left out, and failed work is in. None
-    /// where that can't be told: of an encrypted store that is not open, and of a damaged one.
+    /// The number of unsent entries, as a sign-out counts them: without read marks, with failed entries. None
+    /// where the number is unknown: for an encrypted store that is not open, and for a damaged one.
     pub unsent: Option<Count>,
 }

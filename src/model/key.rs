@@ -35,11 +35,11 @@ pub enum Named {
 /// The key of an item in a timeline.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ItemKey {
-    /// Of a message.
+    /// The key of a message.
     Message(MessageKey),
-    /// Of missing history: a number that the view counts.
+    /// The key of missing history: a number that the view counts.
     Gap(u64),
-    /// Of the mark before the first unread message.
+    /// The key of the mark before the first unread message.
     FirstUnread,
 }
 

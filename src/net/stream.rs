@@ -21,7 +21,7 @@ use super::names::Names;
 use super::race::{in_turn, race};
 use crate::{InsecureConnections, TrustedRoots};
 
-/// How encrypted connections are made: the certificates that are trusted.
+/// The way to make encrypted connections: the trusted certificates.
 #[derive(Clone)]
 pub struct Tls(Arc<ClientConfig>);
 

@@ -124,7 +124,7 @@ impl HttpAnswer {
     }
 }
 
-/// Where to connect to.
+/// The target of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SocketTarget {
     /// The WebSocket's URL, with scheme.
@@ -158,7 +158,7 @@ pub enum Incoming {
     Closed(Closed),
 }
 
-/// How a connection ended.
+/// The end of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Closed {
     /// The service closed it, with its code where it gave one (`docs/wire.md`).

@@ -17,7 +17,7 @@ use crate::sync::{OperationSignature, Signing};
 use crate::views::ClientState;
 use crate::{SampanError, Secret};
 
-/// How a client is opened.
+/// The options of opening a client.
 #[derive(Clone, Default)]
 pub(crate) struct OpenOptions {
     pub(crate) tag: Option<DeviceTag>,

@@ -173,7 +173,7 @@ impl Clients {
         client_folders::folder(&self.config.store_root, &self.config.app_id, id)
     }
 
-    /// How a client's store is opened, the first time and each time after it was shut.
+    /// The opener of a client's store, for the first time and for each time after it was closed.
     fn opener(&self, id: &ClientId, key: SharedKey) -> Opener {
         let app = self.config.app_id.clone();
         let folder = self.folder(id);

@@ -39,7 +39,7 @@ pub(crate) struct Feed {
     callers: Callers,
 }
 
-/// Which of the client's events are wanted.
+/// The wanted events of the client.
 #[derive(Debug, Default)]
 pub(crate) struct Wanted {
     /// The wanted sorts of events; none for all.

@@ -33,9 +33,9 @@ pub struct Refreshed {
     pub complete: bool,
     /// The number of pieces of unsent work that went out.
     pub sent: Count,
-    /// How many still wait.
+    /// The number of entries that still wait.
     pub unsent: Count,
-    /// How many have failed and wait for the app.
+    /// The number of entries that have failed and wait for the app.
     pub failed: Count,
     /// The unread messages now.
     pub unread: UnreadSummary,

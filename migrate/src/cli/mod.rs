@@ -83,8 +83,8 @@ struct CrawlArguments {
     /// Reads no tables.
     #[arg(long)]
     no_tables: bool,
-    /// How many of a hundred conversations are also read by themselves and compared; 0 for none. Kinds of
-    /// conversation that the history of the app turns out to leave out are then read one by one.
+    /// Percentage of conversations that are also read by themselves and compared; 0 for none. Kinds of
+    /// conversation that the history of the app leaves out are then read one by one.
     #[arg(long, value_name = "PERCENT", default_value_t = 1.0)]
     check: f64,
     /// Keeps the addresses (IP) of senders. They are personal data, and no command needs them.

@@ -324,7 +324,7 @@ pub(super) fn rank(conversation: &Conversation, own: Option<&Member>, client: &C
     }
 }
 
-/// How a client stands to a conversation.
+/// The standing of a client in a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Standing {
     pub(super) kind: Kind,

@@ -45,7 +45,7 @@ pub(super) struct Job {
     repeated: bool,
 }
 
-/// How far a job came.
+/// The progress of a job.
 #[derive(Debug)]
 enum State {
     /// It waits until fewer others are half done.

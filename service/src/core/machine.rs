@@ -46,7 +46,7 @@ pub struct Core<S> {
     pub(super) retention: RetentionPass,
     /// The numbers on icons that are not kept yet.
     pub(super) badges: Badges,
-    /// How far the last sweep of notifications came.
+    /// The progress of the last sweep of notifications.
     pub(super) swept: Swept,
     /// The questions and answers of hooks for the command at hand.
     pub(super) hook_turn: HookTurn,
@@ -255,7 +255,7 @@ impl<S: Storage> Core<S> {
         effects
     }
 
-    /// When [`Input::Woke`] is due, in elapsed time.
+    /// The time at which [`Input::Woke`] is due, in elapsed time.
     #[must_use]
     pub fn wake_at(&self) -> Duration {
         let next = [self.registry.next_push(), self.retention.due()];

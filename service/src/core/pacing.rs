@@ -36,7 +36,7 @@ impl<S: Storage> Core<S> {
     }
 }
 
-/// How an operation of a signed-in client is counted, if it is.
+/// The counter of a signed-in client's operation; none for an operation that does not count.
 const fn counted(operation: Operation) -> Option<Counted> {
     match operation {
         Operation::Send | Operation::SendToPeers => Some(Counted::Send),

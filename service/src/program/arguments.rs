@@ -47,7 +47,7 @@ pub(crate) enum Tool {
     Salvage(Salvage),
 }
 
-/// Of `check`.
+/// The arguments of `check`.
 #[derive(Args, Debug)]
 pub(crate) struct Check {
     /// The data folder.
@@ -55,7 +55,7 @@ pub(crate) struct Check {
     pub(crate) data: PathBuf,
 }
 
-/// Of `salvage`.
+/// The arguments of `salvage`.
 #[derive(Args, Debug)]
 pub(crate) struct Salvage {
     /// The data folder that is damaged.
@@ -67,7 +67,7 @@ pub(crate) struct Salvage {
     pub(crate) into: PathBuf,
 }
 
-/// Of `check-settings`.
+/// The arguments of `check-settings`.
 #[derive(Args, Debug)]
 pub(crate) struct CheckSettings {
     /// The settings file.
@@ -86,7 +86,7 @@ pub(crate) struct DataFlag {
     pub(crate) data: PathBuf,
 }
 
-/// Of `backup`.
+/// The arguments of `backup`.
 #[derive(Args, Debug)]
 pub(crate) struct Backup {
     #[command(flatten)]
@@ -97,7 +97,7 @@ pub(crate) struct Backup {
     pub(crate) to: PathBuf,
 }
 
-/// Of `admin`.
+/// The arguments of `admin`.
 #[cfg(unix)]
 #[derive(Args, Debug)]
 pub(crate) struct Admin {
@@ -107,7 +107,7 @@ pub(crate) struct Admin {
     #[command(flatten)]
     pub(crate) apps: AppFlags,
 
-    /// Which app, where several are given.
+    /// The app, where several are given.
     #[arg(long, value_name = "ID")]
     pub(crate) of: Option<String>,
 
@@ -139,7 +139,7 @@ pub(crate) enum Errand {
     Bar {
         /// The client.
         client: String,
-        /// Until then, in milliseconds since 1970; without it for good.
+        /// The end of the bar, in milliseconds since 1970; without it for good.
         #[arg(long, value_name = "MILLISECONDS")]
         until: Option<i64>,
         /// The reason that the client is told, 20 characters at most.
@@ -169,7 +169,7 @@ pub(crate) enum Errand {
     },
 }
 
-/// Of `restore`.
+/// The arguments of `restore`.
 #[derive(Args, Debug)]
 pub(crate) struct Restore {
     /// The folder of the backup.
@@ -190,7 +190,7 @@ pub(crate) struct Restore {
     pub(crate) data: Option<PathBuf>,
 }
 
-/// Which apps are served.
+/// The apps to serve.
 #[derive(Args, Debug)]
 pub(crate) struct AppFlags {
     /// An app to serve: its id, the key its clients have, and the master key its servers have.
@@ -211,7 +211,7 @@ pub(crate) struct AppFlags {
     pub(crate) app_file: Option<PathBuf>,
 }
 
-/// Where the files are that clients upload, if not in the data folder.
+/// The storage for files that clients upload, if it is not the data folder.
 #[derive(Args, Debug)]
 pub(crate) struct S3Flags {
     /// URL of a storage that speaks S3, such as https://s3.eu-central-1.amazonaws.com: the files that
@@ -374,11 +374,11 @@ pub(crate) struct Serve {
     // Read later: a complaint of the flags themselves would repeat it.
     pub(crate) inspector_token: Option<String>,
 
-    /// How much the log on standard error has. SIGUSR1 makes it one step more, SIGUSR2 this again.
+    /// The level of the log on standard error. SIGUSR1 raises the level by one, SIGUSR2 returns to this level.
     #[arg(long, env = "SAMPAN_LOG", value_name = "LEVEL", default_value = "info")]
     pub(crate) log: Level,
 
-    /// How a line of the log is written.
+    /// The format of a line of the log.
     #[arg(
         long,
         env = "SAMPAN_LOG_FORMAT",

@@ -13,7 +13,7 @@ use tracing_subscriber::{Layer, Registry, fmt, reload};
 /// Whose events are written: those of other crates may have anything in them.
 const TARGET: &str = "sampan_service";
 
-/// How much is written.
+/// The level of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Level {
     /// Nothing.
@@ -30,7 +30,7 @@ pub(crate) enum Level {
     Trace,
 }
 
-/// How a line is written.
+/// The format of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// For people.

@@ -6,13 +6,13 @@ use std::io::IsTerminal as _;
 /// The request of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
-    /// To end.
+    /// A request to end.
     ToStop,
-    /// To read its settings again.
+    /// A request to read the settings again.
     ToReload,
-    /// To write one step more into the log.
+    /// A request to raise the log's level by one.
     ForMoreLog,
-    /// To write into the log as much as the flag asked for.
+    /// A request to return to the log's level of the flag.
     ForTheUsualLog,
 }
 

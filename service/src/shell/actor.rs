@@ -440,7 +440,7 @@ impl<S: Storage> Actor<S> {
             let (waits, call) = match hook {
                 Outbound::Hook(waits, call) => (waits, call),
                 Outbound::Push(order) => {
-                    // Of an app that is served no more, nothing is pushed.
+                    // Messages of an app that is no longer served are not pushed.
                     if let Some(app) = self.core.app(&order.app) {
                         self.pusher.push(app, *order);
                     }

@@ -34,7 +34,7 @@ pub(super) struct Asker {
 #[derive(Debug, Default)]
 pub(super) struct Asking {
     hasher: RandomState,
-    /// Of each asker that has any.
+    /// The number of waiting requests of each asker that has any.
     waiting: Mutex<HashMap<AskerNumber, usize>>,
 }
 

@@ -50,7 +50,7 @@ impl Clock {
         self.ahead.fetch_add(millis, Ordering::Relaxed);
     }
 
-    /// How long it is until `at`, in elapsed time.
+    /// The time from now to `at`, in elapsed time.
     pub(super) fn until(&self, at: Duration) -> Duration {
         at.saturating_sub(self.started.elapsed())
     }

@@ -105,7 +105,7 @@ impl Outgoing {
         }
     }
 
-    /// How long the command is.
+    /// The length of the command.
     fn bytes(&self) -> u64 {
         match self {
             Self::Write { bytes, .. } => bytes.len() as u64,

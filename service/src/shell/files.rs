@@ -104,7 +104,7 @@ fn url_of(base: &str, app: AppFolder, record: &FileRecord) -> String {
     }
 }
 
-/// How much may be uploaded to an app.
+/// The limits of uploads to an app.
 fn bounds(app: &App) -> Bounds {
     let files = &app.settings.files;
     Bounds {

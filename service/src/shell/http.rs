@@ -124,7 +124,7 @@ impl Shared {
     }
 }
 
-/// How the HTTP side is to behave.
+/// The options of the HTTP side.
 pub(super) struct Options {
     pub(super) public_url: Option<String>,
     pub(super) trusted: Vec<Network>,

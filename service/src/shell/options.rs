@@ -11,7 +11,7 @@ use crate::core::app::{Apps, Secret};
 use crate::files::{DiskFiles, FileStore, Files, MemoryFiles};
 use crate::storage::{RedbStorage, StorageError};
 
-/// Where the service keeps its data.
+/// The storage of the service's data.
 #[derive(Clone, Debug)]
 pub enum StorageChoice {
     /// In this folder, which is made if it is not there. One process at a time.
@@ -35,7 +35,7 @@ impl StorageChoice {
     }
 }
 
-/// Where the files are that clients upload.
+/// The storage of the files that clients upload.
 #[derive(Clone, Debug)]
 pub enum FilesChoice {
     /// With the other data: in a folder of theirs, or in memory.
@@ -70,20 +70,20 @@ impl FilesChoice {
 /// The page that shows the service at work.
 #[derive(Clone, Debug)]
 pub struct InspectorOptions {
-    /// Where it is served; port 0 takes a free one.
+    /// The address of the page; port 0 takes a free port.
     pub listen: SocketAddr,
     /// The token; a caller that shows it sees everything that the service keeps.
     pub token: Secret,
 }
 
-/// How a service is started.
+/// The options of starting a service.
 #[derive(Clone, Debug)]
 pub struct ServiceOptions {
-    /// Where it listens; port 0 takes a free one.
+    /// The address to listen on; port 0 takes a free port.
     pub listen: SocketAddr,
     /// The storage of its data.
     pub storage: StorageChoice,
-    /// Where the files are that clients upload.
+    /// The storage of the files that clients upload.
     pub files: FilesChoice,
     /// The apps it serves.
     pub apps: Apps,
@@ -97,8 +97,8 @@ pub struct ServiceOptions {
     /// Requests and WebSockets that one address may open in a minute, as many as it likes without it;
     /// more are refused with status 429.
     pub address_rate: Option<u32>,
-    /// Where the numbers are served (`/metrics`), if anywhere: an address that only the operator
-    /// reaches. Port 0 takes a free one.
+    /// The address of the metrics (`/metrics`), if they are served: only the operator should reach it. Port 0
+    /// takes a free port.
     pub metrics: Option<SocketAddr>,
     /// The page that shows the service at work, if it is wanted.
     pub inspector: Option<InspectorOptions>,

@@ -65,7 +65,7 @@ pub(super) fn web_roots() -> RootCertStore {
     }
 }
 
-/// How others are believed.
+/// The trust in other servers.
 pub(super) fn client_config(roots: RootCertStore) -> ClientConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider);

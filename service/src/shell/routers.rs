@@ -19,7 +19,7 @@ type Parameters = Query<BTreeMap<String, String>>;
 /// How long a router's answer may be kept. The service does not move; SDKs assume an hour.
 const ROUTE_TTL_SECS: u64 = 3600;
 
-/// Which WebSocket to use.
+/// Answers the WebSocket to use.
 pub(super) async fn route(
     State(shared): State<Arc<Shared>>,
     Query(parameters): Parameters,
@@ -49,7 +49,7 @@ pub(super) async fn route(
     answer_uncached(route.encode())
 }
 
-/// Which hosts serve an app: this one, for everything.
+/// Answers the hosts of an app: this one, for everything.
 pub(super) async fn app_route(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
     let host = match &shared.public_url {
         Some(url) => url

@@ -47,7 +47,7 @@ pub struct RunningService {
 }
 
 impl RunningService {
-    /// Where the service listens.
+    /// The address on which the service listens.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
@@ -85,7 +85,7 @@ impl RunningService {
         self.inspector_addr
     }
 
-    /// Where the numbers are served, if anywhere.
+    /// The address of the metrics, if they are served.
     #[must_use]
     pub fn metrics_addr(&self) -> Option<SocketAddr> {
         self.metrics_addr

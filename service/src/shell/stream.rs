@@ -11,7 +11,7 @@ use tokio_rustls::server::TlsStream;
 
 /// The two ends of a socket's bytes.
 pub(super) enum Stream {
-    /// As they come: a proxy in front encrypts, or nobody.
+    /// Plain bytes: a proxy in front encrypts, or there is no encryption.
     Plain(TcpStream),
     /// The keys are being agreed on.
     Greets(Box<Accept<TcpStream>>),

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// How one value became another.
+/// The change of one value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum Edit {
     /// The value at a path is this.

@@ -82,7 +82,7 @@ pub enum StorageError {
     /// The bytes that were read are not in the form that this service writes.
     #[error("the data is damaged: {what}; see `sampan-service check` and `sampan-service salvage`")]
     Damaged {
-        /// Which check failed; never any content.
+        /// The failed check; never any content.
         what: &'static str,
     },
     /// The data was written by a newer version of the service.
@@ -394,7 +394,7 @@ pub trait Storage {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Installation>, StorageError>>;
 
-    /// How far the service's clock came; none in new data.
+    /// The service's clock; none in new data.
     fn clock(&self) -> impl Future<Output = Result<Option<Clock>, StorageError>>;
 
     /// The work of reading and writing so far.

@@ -78,10 +78,10 @@ pub enum Role {
 /// One client's part in one conversation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Member {
-    /// Who.
+    /// The client.
     #[serde(with = "text")]
     pub client: ClientId,
-    /// Since when.
+    /// The time of the joining.
     #[serde(with = "millis")]
     pub joined_at: Timestamp,
     /// The member's rights; the creator always has the owner's.

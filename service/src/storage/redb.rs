@@ -91,12 +91,12 @@ struct Open {
 
 type Table = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
-/// How rows are written.
+/// The form of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
     /// With a checksum.
     Sealed,
-    /// As they are.
+    /// Without a checksum.
     Plain,
 }
 

@@ -61,7 +61,7 @@ pub enum FilterError {
     TooMany {
         /// The kind of parts that are too many.
         what: &'static str,
-        /// How much there may be.
+        /// The limit.
         max: usize,
     },
     /// A key names no column.

@@ -36,7 +36,7 @@ pub(super) struct Plan {
     pub(super) parts: Vec<LegacyPart>,
     /// The row of each draft, by its token.
     pub(super) drafts: BTreeMap<LocalId, LegacyLeft>,
-    /// How many messages and drafts the parts hold.
+    /// The number of messages and drafts in the parts.
     pub(super) items: u64,
 }
 

@@ -160,8 +160,8 @@ impl Runtime {
         .await
     }
 
-    /// Which of these conversations are this app's: those on this device, and those that the service tells
-    /// of now.
+    /// The conversations of this app among these: those on this device, and those that the service tells of
+    /// now.
     async fn known(
         &self,
         core: &Arc<ClientCore>,

@@ -20,7 +20,7 @@ pub enum LegacyKind {
 pub struct LegacySource {
     /// The SQLite file. Its journals are expected beside it; none of them is changed.
     pub path: PathBuf,
-    /// Which of its conversations are taken.
+    /// The conversations to import.
     pub scope: LegacyScope,
 }
 
@@ -54,7 +54,7 @@ pub struct LegacyProgress {
 #[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Record)]
 #[non_exhaustive]
 pub struct LegacyReport {
-    /// Which SDK wrote the cache; none for a file without the tables of any, which is an empty cache.
+    /// The SDK that wrote the cache; none for a file without the tables of any, which is an empty cache.
     pub kind: Option<LegacyKind>,
     /// The number of rows that were read.
     pub rows: u64,

@@ -34,7 +34,7 @@ pub struct PushSettings {
 
 impl Eq for PushSettings {}
 
-/// How Apple's push service is reached.
+/// The access to Apple's push service.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ApnsSettings {
@@ -55,7 +55,7 @@ pub struct ApnsSettings {
     pub dev_url: String,
 }
 
-/// How Google's push service is reached.
+/// The access to Google's push service.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FcmSettings {

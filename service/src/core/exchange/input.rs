@@ -29,14 +29,14 @@ pub struct Ticket(pub u64);
 pub enum Input {
     /// A connection stands.
     Connected {
-        /// Which.
+        /// Its number.
         connection: ConnectionId,
         /// The mode that its subprotocol asks for after a login.
         mode: OfflineMode,
     },
     /// A connection comes from a page of this web origin, as the browser says; told before its commands.
     CameFrom {
-        /// Which.
+        /// Its number.
         connection: ConnectionId,
         /// The origin, such as `https://chat.example.org`.
         origin: String,
@@ -50,7 +50,7 @@ pub enum Input {
     },
     /// A connection is gone, however it ended.
     Lost {
-        /// Which.
+        /// Its number.
         connection: ConnectionId,
     },
     /// A request over HTTP.
@@ -103,14 +103,14 @@ pub enum Effect {
     },
     /// Close a connection, after everything sent to it before.
     Close {
-        /// Which.
+        /// Its number.
         connection: ConnectionId,
         /// The code for the close frame.
         code: CloseCode,
     },
     /// Answer a request over HTTP.
     Answer {
-        /// Which.
+        /// Its number.
         ticket: Ticket,
         /// The answer.
         answer: Box<RestAnswer>,
@@ -132,10 +132,10 @@ pub enum Effect {
     Report(String),
 }
 
-/// How far a command has to stay from the one before it on the same connection.
+/// The distance of a command from the one before it on the same connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Gap {
-    /// As close as it gets.
+    /// No distance.
     #[default]
     None,
     /// In a write of its own, a moment later. Some SDKs act on a reply only after they have read everything

@@ -27,7 +27,7 @@ pub enum RestCall {
         token: Option<String>,
         /// Only notifications after this time.
         since: Timestamp,
-        /// How the items are to be written.
+        /// The form of the items.
         dialect: Dialect,
     },
     /// The members of a conversation that have a role.
@@ -63,7 +63,7 @@ pub enum RestCall {
     Server(Box<ServerRequest>),
 }
 
-/// Who says which client an account session is of.
+/// The source that names the client of an account session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Vouched {
     /// The app's own server.
@@ -128,10 +128,10 @@ pub enum RecordsCall {
 /// Two SDKs read the items of missed notifications, and each reads them its own way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
-    /// As documented: operations with hyphens, attributes as objects.
+    /// The documented form: operations with hyphens, attributes as objects.
     Hyphens,
-    /// As the JavaScript SDK looks them up: operations named as in the schema, attributes as the
-    /// text that a command carries. With hyphens it takes most items for commands it doesn't know.
+    /// The form of the JavaScript SDK: operations named as in the schema, attributes as the text of a command.
+    /// With hyphens that SDK takes most items for unknown commands.
     Schema,
 }
 

@@ -114,7 +114,7 @@ impl<S: Storage> Core<S> {
     }
 }
 
-/// How a session ended.
+/// The end of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::core) enum Offline {
     /// The client closed it.

@@ -144,7 +144,7 @@ impl Reading {
         caller: &Caller,
     ) -> Result<bool, Failure> {
         let page = &mut self.page;
-        // Of a service conversation each client sees the messages for itself alone, and the messages for all.
+        // In a service conversation each client sees the messages for itself alone, and the messages for all.
         let is_parted = self.conversation.kind == Kind::System;
         let wanted = match page.of_type {
             None if !is_parted => AT_ONCE.min(page.limit - self.found.len()),

@@ -76,7 +76,7 @@ impl Marking {
     }
 }
 
-/// Which mark a message gets.
+/// The kind of mark that a message gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mark {
     Delivered,
@@ -261,7 +261,7 @@ fn max_read(own: &ClientId, members: &[Member], body: &ConvCommand) -> Command {
             })
             .collect();
     } else {
-        // Of more than one other member: the marks that all of them have reached.
+        // With more than one other member, the marks that all of them have reached.
         let least = |of: fn(&Member) -> Timestamp| others().map(of).min().unwrap_or_default();
         reply.max_ack_timestamp = Some(least(|member| member.received_until).as_millis());
         reply.max_read_timestamp = Some(least(|member| member.seen_until).as_millis());

@@ -27,7 +27,7 @@ pub(in crate::core) struct Opening {
     pub(in crate::core) displaced: Vec<(SessionId, Displacement)>,
 }
 
-/// How a session makes room for another.
+/// The way in which a session makes room for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::core) enum Displacement {
     /// The session was of a broken connection of the same device: no client is told.

@@ -88,7 +88,7 @@ struct Unread {
     /// Counts that another device cleared since then are news too.
     read_since: Option<Timestamp>,
     walk: Option<Walk>,
-    /// Where news may be, by the time that the newest of it has at most.
+    /// The conversations that may have new messages, by an upper bound of the newest message's time.
     candidates: BTreeSet<(Reverse<Timestamp>, ConversationId)>,
     counted: Vec<MissedCount>,
 }
@@ -399,7 +399,7 @@ impl Patches {
     /// was the last.
     fn tell(&mut self, caller: &Caller, notices: &mut Vec<Notice>) -> bool {
         let found = std::mem::take(&mut self.oldest).into_iter();
-        // Where all have one time, no round is whole: then all that was found is told.
+        // If all have one time, no round is whole: then all found ones are told.
         let whole_until = self.whole_until.filter(|until| *until > self.since);
         let is_whole = |at: i64| whole_until.is_none_or(|until| at <= until);
         let told = found.filter(|((at, _), _)| is_whole(*at));

@@ -8,7 +8,7 @@ use crate::core::exchange::push::PushOrder;
 pub(in crate::core) struct HookTurn {
     /// The answers so far, in the order of the questions.
     pub(in crate::core) answers: Vec<HookAnswer>,
-    /// How many of them were used.
+    /// The number of used answers.
     pub(in crate::core) used: usize,
     /// The calls to tell once the command is done.
     pub(in crate::core) tell: Vec<HookCall>,

@@ -39,7 +39,7 @@ pub(in crate::core) struct Link {
 pub(in crate::core) struct Session {
     pub(in crate::core) tag: Option<DeviceTag>,
     pub(in crate::core) device: Option<String>,
-    /// How the client was authenticated.
+    /// The proof of the client's identity.
     pub(in crate::core) proof: Proof,
     /// The digest of the token the session was given last.
     pub(in crate::core) token: String,
@@ -55,7 +55,7 @@ pub(in crate::core) struct Session {
     pub(in crate::core) handed: VecDeque<(MessageId, ConversationId)>,
 }
 
-/// How, and when, a client showed who it is.
+/// The proof of a client's identity, with its time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::core) struct Proof {
     pub(in crate::core) authenticated_at: Timestamp,

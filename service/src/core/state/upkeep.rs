@@ -40,7 +40,7 @@ impl RetentionPass {
     }
 }
 
-/// How far the last sweep of notifications came.
+/// The progress of the last sweep of notifications.
 #[derive(Debug, Default)]
 pub(in crate::core) struct Swept {
     pub(in crate::core) client: Option<(AppId, ClientId)>,

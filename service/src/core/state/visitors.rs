@@ -23,7 +23,7 @@ impl Visitors {
         }
     }
 
-    /// How many signed in today.
+    /// The number of clients that signed in today.
     pub(in crate::core) fn today(&mut self, app: &AppId, at: Timestamp) -> usize {
         self.turn_to(at);
         self.of.get(app).map_or(0, BTreeSet::len)

@@ -12,9 +12,9 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 
 /// A key that signs tokens.
 pub(super) enum SigningKey {
-    /// As Apple gives them out.
+    /// The kind of key that Apple gives out.
     Es256(Box<EcdsaKeyPair>),
-    /// As Google gives them out.
+    /// The kind of key that Google gives out.
     Rs256(Box<RsaKeyPair>),
 }
 

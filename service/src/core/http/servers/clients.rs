@@ -13,7 +13,7 @@ use crate::storage::{Kind, Storage};
 const COUNTED_MAX: usize = 1000;
 
 impl<S: Storage> Core<S> {
-    /// Which of these clients are online.
+    /// The online clients among these.
     pub(super) fn check_online(&self, app: &AppId, request: &ServerRequest) -> Answered {
         let mut clients = request.clients("client_ids", NAMED_MAX)?;
         clients.retain(|client| self.registry.is_online(app, client));

@@ -29,7 +29,7 @@ const REASON_MAX: usize = 20;
 /// A time that does not come.
 const FOR_EVER: Timestamp = Timestamp::from_millis(i64::MAX);
 
-/// How far an erasure came.
+/// The progress of an erasure.
 struct Cursor {
     conversation: ConversationId,
     /// The message that was looked at last; none when the conversation is done.
