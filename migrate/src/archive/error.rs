@@ -47,6 +47,9 @@ pub enum ArchiveError {
     /// The folder holds other things, and no archive.
     #[error("{} is not empty and holds no archive (no manifest.json)", .0.display())]
     NoArchive(PathBuf),
+    /// There is no such folder, or nothing is in it.
+    #[error("there is no archive in {}: the folder is missing or empty", .0.display())]
+    Absent(PathBuf),
     /// The manifest cannot be understood.
     #[error(
         "{}: the manifest is damaged ({what}). The pages are not touched: \

@@ -30,6 +30,21 @@ pub struct Recovered {
 }
 
 impl Archive {
+    /// True if there is no archive in `root`, and one can be begun there.
+    ///
+    /// # Errors
+    ///
+    /// [`ArchiveError`] when the folder holds other things or cannot be read.
+    pub fn is_absent(root: &Path) -> Result<bool, ArchiveError> {
+        if root.join("manifest.json").exists() {
+            return Ok(false);
+        }
+        match is_occupied(root)? {
+            true => Err(ArchiveError::NoArchive(root.to_owned())),
+            false => Ok(true),
+        }
+    }
+
     /// Opens the archive in `root`, or begins one there if the folder is empty or missing.
     ///
     /// # Errors
@@ -37,10 +52,7 @@ impl Archive {
     /// [`ArchiveError`] when the folder cannot be used, is in use or belongs to another app.
     pub fn open(root: &Path, fresh: &Manifest) -> Result<(Self, Recovered), ArchiveError> {
         let pages = root.join("pages");
-        let is_new = !root.join("manifest.json").exists();
-        if is_new && is_occupied(root)? {
-            return Err(ArchiveError::NoArchive(root.to_owned()));
-        }
+        let is_new = Self::is_absent(root)?;
         fs::create_dir_all(&pages).map_err(ArchiveError::io(&pages))?;
         let lock = locked(root)?;
         let manifest = if is_new {
@@ -122,10 +134,15 @@ impl Archive {
     ///
     /// [`ArchiveError`] when there is no manifest, or one of an unknown version.
     pub fn read(root: &Path) -> Result<Manifest, ArchiveError> {
-        if !root.join("manifest.json").exists() {
-            return Err(ArchiveError::NoArchive(root.to_owned()));
+        if root.join("manifest.json").exists() {
+            return read_manifest(root);
         }
-        read_manifest(root)
+        let pages = fs::read_dir(root.join("pages"));
+        let has_pages = pages.is_ok_and(|mut pages| pages.next().is_some());
+        Err(match has_pages || is_occupied(root)? {
+            true => ArchiveError::NoArchive(root.to_owned()),
+            false => ArchiveError::Absent(root.to_owned()),
+        })
     }
 
     /// The folder.

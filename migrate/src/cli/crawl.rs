@@ -24,7 +24,7 @@ pub(super) fn run(arguments: &CrawlArguments) -> Result<ExitCode, String> {
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
     let done = runtime.block_on(until_interrupted(server, &options));
     match done {
-        Ok(report) => Ok(tell(&report)),
+        Ok(report) => Ok(tell(&report, arguments)),
         Err(error) => Err(error.to_string()),
     }
 }
@@ -86,7 +86,7 @@ async fn until_interrupted(
     crawl::run(server, options, &Progress::shown(), stopped).await
 }
 
-fn tell(report: &CrawlReport) -> ExitCode {
+fn tell(report: &CrawlReport, arguments: &CrawlArguments) -> ExitCode {
     let recovered = &report.recovered;
     if recovered.pages > 0 {
         println!(
@@ -107,6 +107,12 @@ fn tell(report: &CrawlReport) -> ExitCode {
         "{} rows of messages on {} pages; {} answers had to be asked for again",
         report.rows, report.pages, report.troubles
     );
+    if report.rows == 0 {
+        println!(
+            "nothing new: messages of the last {} seconds come with the next run (--settle)",
+            arguments.pace.settle.as_secs_f64()
+        );
+    }
     for check in &report.checks {
         println!(
             "compared {} {} conversations with {} messages: {} were missing in the history of the app{}",

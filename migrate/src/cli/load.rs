@@ -18,6 +18,7 @@ pub(super) fn run(arguments: &LoadArguments) -> Result<ExitCode, String> {
         archives: arguments.archive.clone(),
         exports: arguments.export.clone(),
         report: arguments.report.clone(),
+        takes_any_export: arguments.any_export,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

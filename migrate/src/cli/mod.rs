@@ -147,11 +147,15 @@ struct LoadArguments {
     #[arg(long, value_name = "ID")]
     app: String,
     /// Folder of an archive; may be given again.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", required_unless_present = "export")]
     archive: Vec<PathBuf>,
     /// File of an export: .jsonl, .json or .bson, each also as .gz, or a .tar.gz of them; may be given again.
     #[arg(long, value_name = "FILE")]
     export: Vec<PathBuf>,
+    /// Loads an export even if none of its conversations is in the archives that are loaded with it. Such an export is
+    /// taken for another app's.
+    #[arg(long, requires = "export")]
+    any_export: bool,
     /// Lists every row that is not stored in this file, with the reason and the row as it came.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,

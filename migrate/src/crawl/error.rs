@@ -25,6 +25,19 @@ pub enum CrawlError {
         /// The number of tries.
         tries: u32,
     },
+    /// The service gives no answer from the start.
+    #[error(
+        "{address} gives no good answer ({reason}; asked {tries} times). Is it the app's own API domain, and is the \
+         network up? Nothing that was saved is touched"
+    )]
+    NoAnswer {
+        /// The address.
+        address: String,
+        /// The reason of the last failure.
+        reason: String,
+        /// The number of tries.
+        tries: u32,
+    },
     /// The service repeats itself.
     #[error("{what}: the service answers the same rows again and again")]
     Stuck {

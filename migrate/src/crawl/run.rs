@@ -65,29 +65,65 @@ pub async fn run(
         wall_millis(),
         options.keeps_addresses,
     );
-    let (mut archive, recovered) = Archive::open(&options.archive, &fresh)?;
     let source = Source::new(server, options, progress.clone(), stop);
+    // A wrong key, app or address leaves no empty archive behind, which would be the wrong app's.
+    let asked = match Archive::is_absent(&options.archive)? {
+        true => Some(now(&source, progress).await?),
+        false => None,
+    };
+    let (mut archive, recovered) = Archive::open(&options.archive, &fresh)?;
     let mut report = CrawlReport {
         recovered,
         ..CrawlReport::default()
     };
-    let result = Run {
-        archive: &mut archive,
-        source: &source,
-        options,
-        progress,
-        report: &mut report,
+    let now = match asked {
+        Some(now) => now,
+        None => now(&source, progress).await?,
+    };
+    if let Some(now) = now {
+        let mut run = Run {
+            archive: &mut archive,
+            source: &source,
+            options,
+            progress,
+            report: &mut report,
+        };
+        let done = run.steps(now).await;
+        progress.end();
+        done?;
     }
-    .steps()
-    .await;
-    progress.end();
-    result?;
     report.pages = progress.pages();
     report.rows = progress.rows();
     report.troubles = progress.troubles();
     report.left = archive.manifest().pending.len();
     report.covered_until = archive.manifest().covered_until();
     Ok(report)
+}
+
+/// The service's clock; none when the run is asked to end meanwhile. Asking for it shows at once whether the address
+/// and the key are good.
+async fn now(source: &Source, progress: &Progress) -> Result<Option<i64>, CrawlError> {
+    progress.step("asking the service");
+    let request = Request {
+        path: "/1.2/rtm/messages".to_owned(),
+        query: vec![("limit".to_owned(), "1".to_owned())],
+    };
+    let asked = source.page(&request, page::summary).await;
+    if asked.is_err() {
+        progress.end();
+    }
+    match asked {
+        Ok(fetched) => Ok(fetched.map(|fetched| fetched.page.as_of())),
+        Err(CrawlError::GivenUp { reason, tries, .. }) => {
+            let address = source.server().address().to_owned();
+            Err(CrawlError::NoAnswer {
+                address,
+                reason,
+                tries,
+            })
+        }
+        Err(error) => Err(error),
+    }
 }
 
 struct Run<'a> {
@@ -99,10 +135,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn steps(&mut self) -> Result<(), CrawlError> {
-        let Some(now) = self.now().await? else {
-            return Ok(());
-        };
+    async fn steps(&mut self, now: i64) -> Result<(), CrawlError> {
         let (source, progress) = (self.source, self.progress);
         // A conversation that the service gives up takes its history along: the list comes first.
         let classes = &self.options.tables;
@@ -134,17 +167,6 @@ impl Run<'_> {
 
     fn is_whole(&self) -> bool {
         self.archive.manifest().pending.is_empty() && !self.source.is_stopping()
-    }
-
-    /// The service's clock. Asking for it shows at once whether the key is good.
-    async fn now(&self) -> Result<Option<i64>, CrawlError> {
-        self.progress.step("asking the service");
-        let request = Request {
-            path: "/1.2/rtm/messages".to_owned(),
-            query: vec![("limit".to_owned(), "1".to_owned())],
-        };
-        let fetched = self.source.page(&request, page::summary).await?;
-        Ok(fetched.map(|fetched| fetched.page.as_of()))
     }
 
     /// Reads the pending history, then the new history or, if asked, all of it again.

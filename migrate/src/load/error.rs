@@ -20,6 +20,12 @@ pub enum LoadError {
     /// The service's data cannot be used.
     #[error("the service's data: {0}")]
     Storage(StorageError),
+    /// Another process has the service's data open.
+    #[error(
+        "the service's data is in use: stop the service, or load into it while it runs, with --server URL in place of \
+         --data"
+    )]
+    InUse,
     /// The disk has no room for the service's data.
     #[error(
         "the disk is full. Nothing that was loaded before is lost; make room and run the same command again"
@@ -60,6 +66,18 @@ pub enum LoadError {
         /// The app that is loaded into.
         wanted: String,
     },
+    /// None of an export's conversations is in the archives.
+    #[error(
+        "none of the {conversations} conversations of {} is in the archives that are loaded with it: it seems to be \
+         another app's export. Nothing of it was loaded, the archives were; --any-export loads it all the same",
+        .path.display()
+    )]
+    OtherExport {
+        /// The export.
+        path: PathBuf,
+        /// How many conversations it has.
+        conversations: usize,
+    },
     /// The app's id is none.
     #[error("{0:?} is no id of an app")]
     AppId(String),
@@ -70,9 +88,10 @@ pub enum LoadError {
 
 impl From<StorageError> for LoadError {
     fn from(error: StorageError) -> Self {
-        match error.is_disk_full() {
-            true => Self::DiskFull,
-            false => Self::Storage(error),
+        match error {
+            StorageError::InUse => Self::InUse,
+            error if error.is_disk_full() => Self::DiskFull,
+            error => Self::Storage(error),
         }
     }
 }

@@ -110,6 +110,12 @@ fn content(
         path: path.to_owned(),
         source,
     };
+    if let Some(what) = other_form(reader.fill_buf().map_err(fail)?) {
+        return Err(ExportError::Form {
+            path: path.to_owned(),
+            what: what.to_owned(),
+        });
+    }
     if name.contains(".bson") {
         return bson_rows(path, class_of(name), reader, each);
     }
@@ -153,6 +159,21 @@ fn content(
         if each(&class, row).is_break() {
             return Ok(ControlFlow::Break(()));
         }
+    }
+}
+
+/// The name of a form that people take for an export, by its first bytes.
+fn other_form(head: &[u8]) -> Option<&'static str> {
+    let is_page = |head: &[u8]| head.trim_ascii_start().starts_with(b"<");
+    match head {
+        [b'P', b'K', 3, 4, ..] => Some("it is a zip file. Unpack it, and give the files in it"),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+            Some("it is compressed with zstd. A folder of an archive is given with --archive")
+        }
+        _ if is_page(head) => {
+            Some("it is a web page. The address of an export ends after a while: ask for it again")
+        }
+        _ => None,
     }
 }
 

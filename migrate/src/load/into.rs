@@ -101,7 +101,7 @@ impl Into {
         }
     }
 
-    /// Loads facts about conversations; answers for each why they make no conversation yet, if they don't.
+    /// Loads facts about conversations; answers for each what the operator should know.
     pub(super) async fn conversations(
         &mut self,
         batch: Vec<(String, Known)>,
@@ -114,8 +114,7 @@ impl Into {
                 let mut loader = Loader::new(storage.as_mut(), app.clone());
                 let mut lacking = Vec::with_capacity(batch.len());
                 for (id, known) in batch {
-                    let reason = loader.conversation(&id, known).await?;
-                    lacking.push(reason.map(str::to_owned));
+                    lacking.push(loader.conversation(&id, known).await?);
                 }
                 Ok(lacking)
             }

@@ -57,15 +57,20 @@ pub async fn run(options: &LoadOptions) -> Result<LoadReport, LoadError> {
     }
     let report = LoadReport::to(options.report.as_deref()).map_err(LoadError::Report)?;
     let mut target = Target::new(Into::open(&options.into, app)?, report);
-    match sources(&mut target, options, &manifests).await {
-        // The rows before the damage count; the others come in another run.
-        Err(error @ (LoadError::Archive(_) | LoadError::Export(_))) => {
-            target.finish().await?;
-            Err(error)
-        }
-        Err(error) => Err(error),
-        Ok(()) => target.finish().await,
-    }
+    let read = sources(&mut target, options, &manifests).await;
+    // The rows before damage in a source count; the others come in another run.
+    let damage = match read {
+        Ok(()) => None,
+        Err(error @ (LoadError::Archive(_) | LoadError::Export(_))) => Some(error),
+        Err(error) => return Err(error),
+    };
+    target.flush().await?;
+    let foreign = match options.takes_any_export {
+        true => None,
+        false => target.forget_foreign(),
+    };
+    let report = target.finish().await?;
+    damage.or(foreign).map_or(Ok(report), Err)
 }
 
 async fn sources(
@@ -74,9 +79,11 @@ async fn sources(
     manifests: &[(&PathBuf, Manifest)],
 ) -> Result<(), LoadError> {
     for path in &options.exports {
+        target.begin_export(path);
         let (path, name) = (path.clone(), path.display().to_string());
         table(target, &name, move |each| read_export(&path, each)).await??;
     }
+    target.begin_archives();
     for (path, manifest) in manifests {
         for class in TABLES {
             let name = format!("table {class} of {}", path.display());

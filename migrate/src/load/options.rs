@@ -26,4 +26,6 @@ pub struct LoadOptions {
     pub exports: Vec<PathBuf>,
     /// The file that lists every row that was not stored.
     pub report: Option<PathBuf>,
+    /// True if exports are loaded even where none of their conversations is in the archives.
+    pub takes_any_export: bool,
 }

@@ -2,8 +2,11 @@
 //! facts of the sources.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
-use sampan_service::core::loading::{ConversationRow, Loaded, LoadedMessage, NOT_SAID_WHOSE};
+use sampan_service::core::loading::{
+    ConversationRow, Loaded, LoadedMessage, NOT_SAID_WHOSE, ROLES_ALONE,
+};
 use sampan_service::storage::{Kind, Known};
 
 use super::error::LoadError;
@@ -25,6 +28,12 @@ pub(super) struct Target {
     learned: BTreeMap<String, Known>,
     /// Service conversations, as far as tables tell.
     services: BTreeSet<String>,
+    /// The conversations of each export, in the order of reading.
+    exported: Vec<(PathBuf, BTreeSet<String>)>,
+    /// The conversations that archives tell of.
+    archived: BTreeSet<String>,
+    /// True while an export is read.
+    is_export: bool,
     waiting: Vec<(LoadedMessage, Row)>,
     waiting_bytes: usize,
 }
@@ -36,9 +45,23 @@ impl Target {
             report,
             learned: BTreeMap::new(),
             services: BTreeSet::new(),
+            exported: Vec::new(),
+            archived: BTreeSet::new(),
+            is_export: false,
             waiting: Vec::new(),
             waiting_bytes: 0,
         }
+    }
+
+    /// The rows that come next are those of an export.
+    pub(super) fn begin_export(&mut self, path: &Path) {
+        self.exported.push((path.to_owned(), BTreeSet::new()));
+        self.is_export = true;
+    }
+
+    /// The rows that come next are those of archives.
+    pub(super) fn begin_archives(&mut self) {
+        self.is_export = false;
     }
 
     /// Takes a row of a table, or the reason why it cannot be read.
@@ -102,8 +125,14 @@ impl Target {
         if read.kind == Kind::System {
             self.services.insert(id.clone());
         }
+        let told = match (self.is_export, self.exported.last_mut()) {
+            (true, Some((_, told))) => told,
+            _ => &mut self.archived,
+        };
+        told.insert(id.clone());
         let known = Known {
             row: Some((read.updated_at.as_millis(), row.to_owned())),
+            said_service: read.kind == Kind::System,
             ..Known::default()
         };
         self.learn(class, id, known);
@@ -141,6 +170,9 @@ impl Target {
         as_of: i64,
         is_gone: bool,
     ) -> Result<(), LoadError> {
+        if !self.is_export && !self.archived.contains(&row.conversation) {
+            self.archived.insert(row.conversation.clone());
+        }
         if row.reader.is_none() && self.services.contains(&row.conversation) {
             let fate = Fate::Quarantined(NOT_SAID_WHOSE.to_owned());
             self.report.note(fate, "message", &row.raw);
@@ -172,7 +204,7 @@ impl Target {
     }
 
     /// Loads the waiting messages, and notes the outcome of each.
-    async fn flush(&mut self) -> Result<(), LoadError> {
+    pub(super) async fn flush(&mut self) -> Result<(), LoadError> {
         let (messages, rows): (Vec<_>, Vec<_>) = self.waiting.drain(..).unzip();
         self.waiting_bytes = 0;
         for (loaded, row) in self.into.messages(messages).await?.into_iter().zip(rows) {
@@ -203,15 +235,34 @@ impl Target {
                 .insert(row.conversation.clone(), Known::default());
         }
         if let Some(known) = self.learned.get_mut(&row.conversation) {
-            known.note(row.at, &row.id, row.from.as_deref().unwrap_or_default());
+            let from = row.from.as_deref().unwrap_or_default();
+            known.note(row.at, &row.id, from, row.reader.as_deref());
             known.senders.extend(row.receivers.iter().cloned());
-            known.readers.extend(row.reader.clone());
         }
+    }
+
+    /// Forgets exports none of whose conversations is in an archive, and names the first of them.
+    pub(super) fn forget_foreign(&mut self) -> Option<LoadError> {
+        let archived = &self.archived;
+        let is_foreign = |told: &BTreeSet<String>| !told.is_empty() && told.is_disjoint(archived);
+        let exported = self.exported.iter().filter(|(_, told)| is_foreign(told));
+        let foreign: Vec<_> = exported.cloned().collect();
+        if archived.is_empty() {
+            return None;
+        }
+        for (_, told) in &foreign {
+            self.learned.retain(|id, _| !told.contains(id));
+        }
+        let (path, told) = foreign.into_iter().next()?;
+        let conversations = told.len();
+        Some(LoadError::OtherExport {
+            path,
+            conversations,
+        })
     }
 
     /// Loads the conversations, and makes everything durable.
     pub(super) async fn finish(mut self) -> Result<LoadReport, LoadError> {
-        self.flush().await?;
         let (mut batch, mut bytes) = (Vec::new(), 0);
         for (id, known) in std::mem::take(&mut self.learned) {
             for part in parts(known) {
@@ -235,8 +286,11 @@ impl Target {
         let ids: Vec<String> = batch.iter().map(|(id, _)| id.clone()).collect();
         for (lacking, id) in self.into.conversations(batch).await?.into_iter().zip(ids) {
             if let Some(reason) = lacking {
-                let fate = Fate::Quarantined(reason);
-                self.report.note(fate, "_ConversationMemberInfo", &id);
+                let kind = match reason == ROLES_ALONE {
+                    true => "_ConversationMemberInfo",
+                    false => "_Conversation",
+                };
+                self.report.note(Fate::Quarantined(reason), kind, &id);
             }
         }
         Ok(())
@@ -254,6 +308,9 @@ fn parts(mut known: Known) -> Vec<Known> {
             row: known.row.take(),
             newest: known.newest,
             first: known.first.clone(),
+            newest_private: known.newest_private,
+            first_private: known.first_private.clone(),
+            said_service: known.said_service,
             ..Known::default()
         };
         part.senders = front(&mut known.senders);
@@ -304,9 +361,10 @@ mod tests {
         let roles = (0..4_500).map(|it| (format!("client{it}"), (it, "Manager".to_owned())));
         let known = Known {
             row: Some((5, "{}".to_owned())),
-            newest: Some(9),
-            senders: names(2_001),
-            subscribers: names(7),
+            newest_private: Some(9),
+            first_private: Some((3, "m".to_owned(), "client0".to_owned())),
+            said_service: true,
+            subscribers: names(2_001),
             readers: names(6_000),
             roles: roles.collect(),
             ..Known::default()

@@ -229,3 +229,40 @@ async fn a_conversation_that_was_deleted_here_is_not_revived() {
     assert!(refused > 0, "{report:?}");
     assert_eq!(dump(&data).await, before);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_people_take_for_an_export_is_told_for_what_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let forms: [(&str, &[u8], &str); 5] = [
+        ("export.zip", b"PK\x03\x04rest", "Unpack it"),
+        (
+            "_Conversation.0.jsonl",
+            b"\n <!DOCTYPE html><html>expired</html>",
+            "web page",
+        ),
+        (
+            "page.tar.gz",
+            &gzip("<Error><Code>AccessDenied</Code></Error>"),
+            "web page",
+        ),
+        (
+            "000001.jsonl.zst",
+            &[0x28, 0xb5, 0x2f, 0xfd, 4, 0],
+            "--archive",
+        ),
+        ("saved", b"", "directory"),
+    ];
+    for (name, bytes, words) in forms {
+        let path = folder.path().join(name);
+        match bytes.is_empty() {
+            true => std::fs::create_dir(&path).unwrap(),
+            false => std::fs::write(&path, bytes).unwrap(),
+        }
+        let data = folder.path().join("data");
+        let error = load::run(&sources(&data, &[], &[&path]))
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(words) && error.contains(name), "{error}");
+    }
+}

@@ -19,6 +19,7 @@ pub(crate) fn sources(data: &Path, archives: &[&Path], exports: &[&Path]) -> loa
         archives: archives.iter().map(|path| path.to_path_buf()).collect(),
         exports: exports.iter().map(|path| path.to_path_buf()).collect(),
         report: Some(data.with_extension("report")),
+        takes_any_export: false,
     }
 }
 
@@ -420,6 +421,47 @@ async fn an_archive_of_another_app_and_a_damaged_export_are_told() {
     let straight = folder.path().join("straight");
     load_into(&straight, &[], &[&whole]).await;
     assert_eq!(dump(&data).await, dump(&straight).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_of_another_app_is_told_and_not_mixed_with_the_archive() {
+    let folder = tempfile::tempdir().unwrap();
+    let fake = Fake::start(history(41, 30, 3)).await;
+    let archive = folder.path().join("archive");
+    run(&fake, &options(&archive)).await.unwrap();
+    let mut rows = table(NOW, "");
+    for (index, row) in rows.iter_mut().enumerate() {
+        row["objectId"] = json!(format!("other{index}"));
+    }
+    let other = file(folder.path(), "_Conversation.0.jsonl", lines(&rows));
+    let data = folder.path().join("data");
+    let options = sources(&data, &[&archive], &[&other]);
+    let error = load::run(&options).await.unwrap_err();
+    assert!(
+        error.to_string().contains("none of the 9 conversations"),
+        "{error}"
+    );
+    let straight = folder.path().join("straight");
+    load_into(&straight, &[&archive], &[]).await;
+    assert_eq!(
+        dump(&data).await,
+        dump(&straight).await,
+        "the archive is loaded, alone"
+    );
+
+    let takes_any_export = true;
+    load::run(&load::LoadOptions {
+        takes_any_export,
+        ..options
+    })
+    .await
+    .unwrap();
+    assert!(dump(&data).await.contains("other8"));
+    // One conversation in common is enough, and an export alone is loaded.
+    rows[4]["objectId"] = json!("conv1");
+    let ours = file(folder.path(), "_Conversation.1.jsonl", lines(&rows));
+    load_into(&straight, &[&archive], &[&ours]).await;
+    load_into(&folder.path().join("alone"), &[], &[&other]).await;
 }
 
 /// Saves many messages and loads them: a few thousand, or `SAMPAN_MESSAGES` of them. Nothing is judged by the time it takes: with

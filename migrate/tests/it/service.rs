@@ -20,6 +20,7 @@ async fn load_into(data: &Path, archive: &Path) {
         archives: vec![archive.to_owned()],
         exports: Vec::new(),
         report: None,
+        takes_any_export: false,
     };
     load::run(&sources).await.unwrap();
 }
@@ -165,6 +166,7 @@ async fn load_all(
         archives: vec![archive.to_owned()],
         exports: vec![export.to_owned()],
         report: Some(list.clone()),
+        takes_any_export: false,
     };
     let loading = load::run(&sources);
     let loaded = tokio::time::timeout(std::time::Duration::from_secs(120), loading).await;

@@ -8,6 +8,7 @@ use crate::{expected, options, raw_rows, rows, run, server_as};
 use sampan_migrate::archive::{Archive, ArchiveError};
 use sampan_migrate::crawl::{CrawlError, CrawlOptions, Progress};
 use sampan_migrate::http::Fatal;
+use sampan_service::storage::RedbStorage;
 
 /// The program with the flags that tests need.
 pub(crate) fn program(fake: &Fake, archive: &Path) -> std::process::Command {
@@ -349,4 +350,83 @@ async fn a_full_disk_is_told_and_the_next_run_goes_on() {
     let report = run(&fake, &options(folder.path())).await.unwrap();
     assert_eq!(rows(folder.path()), expected(&history));
     assert!(report.recovered.pages > 0 || raw_rows(folder.path()) == 8000);
+}
+
+/// A newcomer's first mistakes: each is told in words that say what to do, and leaves nothing behind.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_mistakes_are_told_and_leave_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let fake = Fake::start(history(2, 50, 2)).await;
+    let says = |flags: Vec<String>, key: &str| {
+        let mut program = tokio::process::Command::new(env!("CARGO_BIN_EXE_sampan-migrate"));
+        program
+            .args(flags)
+            .env("SAMPAN_MASTER_KEY", key)
+            .current_dir(folder.path());
+        async move {
+            let output = program.output().await.unwrap();
+            (
+                output.status.code(),
+                String::from_utf8(output.stderr).unwrap(),
+            )
+        }
+    };
+    let crawl = |server: &str, app: &str| {
+        let flags = [
+            "crawl",
+            "--server",
+            server,
+            "--app",
+            app,
+            "--archive",
+            "new",
+            "--tries",
+            "2",
+        ];
+        let quick = ["--retry-wait", "1ms"];
+        flags
+            .iter()
+            .chain(&quick)
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+    };
+    let flags = |flags: &[&str]| flags.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let nobody = "http://127.0.0.1:9";
+    let data = folder.path().join("data");
+    let storage = RedbStorage::open_folder(&data).unwrap();
+    run(&fake, &options(&folder.path().join("saved")))
+        .await
+        .unwrap();
+    let told = [
+        (crawl(&fake.url, APP), "wrong", 1, "*master* key"),
+        (crawl(nobody, APP), KEY, 1, nobody),
+        (crawl("api.example.com", APP), KEY, 1, "https://HOST"),
+        (crawl(&fake.url, APP), "", 1, "does not hold a master key"),
+        (
+            flags(&["load", "--data", "d", "--app", APP]),
+            KEY,
+            2,
+            "--archive",
+        ),
+        (
+            flags(&["load", "--archive", "new", "--data", "d", "--app", APP]),
+            KEY,
+            1,
+            "missing or empty",
+        ),
+        (flags(&["status", "new"]), KEY, 1, "missing or empty"),
+        (
+            flags(&["load", "--archive", "saved", "--data", "data", "--app", APP]),
+            KEY,
+            1,
+            "stop the service",
+        ),
+    ];
+    for (flags, key, code, words) in told {
+        let (ended, said) = says(flags.clone(), key).await;
+        assert_eq!(ended, Some(code), "{flags:?}: {said}");
+        assert!(said.contains(words), "{flags:?}: {said}");
+    }
+    drop(storage);
+    assert!(!folder.path().join("new").exists() && !folder.path().join("d").exists());
 }

@@ -65,9 +65,15 @@ pub struct ContentRank {
 }
 
 impl Claim {
-    /// Joins two claims about one message.
+    /// Joins two claims about one message. A claim that names a reader counts alone: nobody else may see the
+    /// message, and a claim without one tells of messages that everybody sees.
     #[must_use]
     pub fn join(&self, other: &Self) -> Self {
+        match (self.readers.is_empty(), other.readers.is_empty()) {
+            (true, false) => return other.clone(),
+            (false, true) => return self.clone(),
+            _ => {}
+        }
         Self {
             at: self.at.min(other.at),
             content: self.content.max(other.content),
@@ -89,6 +95,15 @@ pub struct Known {
     pub newest: Option<i64>,
     /// The oldest message that was loaded: its time, its id and its sender.
     pub first: Option<(i64, String, String)>,
+    /// The time of the newest loaded message that one client alone sees.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest_private: Option<i64>,
+    /// The oldest loaded message that one client alone sees.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_private: Option<(i64, String, String)>,
+    /// True if a row of the table said that this is a service conversation.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub said_service: bool,
     /// Everybody who sent something.
     pub senders: BTreeSet<String>,
     /// The newest role of each client, behind the time of its last change.
@@ -107,10 +122,10 @@ impl Known {
     pub fn join(mut self, other: Self) -> Self {
         self.row = self.row.max(other.row);
         self.newest = self.newest.max(other.newest);
-        self.first = match (self.first, other.first) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
+        self.newest_private = self.newest_private.max(other.newest_private);
+        self.first = earlier(self.first, other.first);
+        self.first_private = earlier(self.first_private, other.first_private);
+        self.said_service |= other.said_service;
         self.senders.extend(other.senders);
         self.subscribers.extend(other.subscribers);
         self.readers.extend(other.readers);
@@ -120,22 +135,48 @@ impl Known {
                 *known = role;
             }
         }
+        if self.is_service() {
+            // Only messages that one client alone sees are kept in a service conversation.
+            (self.newest, self.first) = (None, None);
+            self.senders.clear();
+        }
         self
     }
 
-    /// Notes one message that was loaded.
-    pub fn note(&mut self, at: i64, id: &str, from: &str) {
-        self.newest = self.newest.max(Some(at));
-        let is_first = match &self.first {
-            None => true,
-            Some((first, first_id, _)) => (at, id) < (*first, first_id.as_str()),
+    /// True if this is a service conversation: a row said so once, or somebody sees messages that no other client
+    /// sees. A conversation never stops to be one, so that the order of the sources does not matter.
+    #[must_use]
+    pub fn is_service(&self) -> bool {
+        self.said_service || !self.readers.is_empty()
+    }
+
+    /// Notes one message that was loaded, and the only client who sees it.
+    pub fn note(&mut self, at: i64, id: &str, from: &str, reader: Option<&str>) {
+        let (newest, first) = match reader {
+            None => (&mut self.newest, &mut self.first),
+            Some(_) => (&mut self.newest_private, &mut self.first_private),
         };
+        *newest = (*newest).max(Some(at));
+        let is_first = first.as_ref().is_none_or(|(first, first_id, first_from)| {
+            (at, id, from) < (*first, first_id.as_str(), first_from.as_str())
+        });
         if is_first {
-            self.first = Some((at, id.to_owned(), from.to_owned()));
+            *first = Some((at, id.to_owned(), from.to_owned()));
         }
-        if !self.senders.contains(from) {
-            self.senders.insert(from.to_owned());
+        let (names, name) = match reader {
+            None => (&mut self.senders, from),
+            Some(reader) => (&mut self.readers, reader),
+        };
+        if !names.contains(name) {
+            names.insert(name.to_owned());
         }
+    }
+}
+
+fn earlier<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
 
@@ -165,22 +206,23 @@ mod tests {
 
     fn known() -> impl Strategy<Value = Known> {
         let row = proptest::option::of((0_i64..3, "[ab]"));
-        let messages = proptest::collection::vec((0_i64..5, "[ab]", "[xyz]"), 0..4);
+        let reader = proptest::option::of("[xy]");
+        let messages = proptest::collection::vec((0_i64..5, "[ab]", "[xyz]", reader), 0..4);
         let roles = proptest::collection::btree_map("[xy]", (0_i64..3, "[MO]"), 0..3);
         let names = || proptest::collection::btree_set("[xyz]", 0..3);
-        (row, messages, roles, names(), names()).prop_map(
-            |(row, messages, roles, subscribers, readers)| {
+        (row, messages, roles, names(), any::<bool>()).prop_map(
+            |(row, messages, roles, subscribers, said_service)| {
                 let mut known = Known {
                     row,
                     roles,
                     subscribers,
-                    readers,
+                    said_service,
                     ..Known::default()
                 };
-                for (at, id, from) in messages {
-                    known.note(at, &id, &from);
+                for (at, id, from, reader) in messages {
+                    known.note(at, &id, &from, reader.as_deref());
                 }
-                known
+                Known::default().join(known)
             },
         )
     }

@@ -448,6 +448,8 @@ pub enum Write {
     DropMessage(AppId, ConversationId, Place),
     /// Stores the claims of loads about a message.
     PutClaim(AppId, ConversationId, MessageId, Claim),
+    /// Forgets the claims of loads about a message.
+    DropClaim(AppId, ConversationId, MessageId),
     /// Stores the claims of loads about a conversation.
     PutKnown(AppId, ConversationId, Box<Known>),
     /// Keeps a notification for one client.

@@ -58,6 +58,9 @@ impl<M: Map> Keyed<M> {
             Write::PutClaim(app, conversation, id, claim) => {
                 self.put(key::claim(&app, &conversation, &id), encode(&claim)?);
             }
+            Write::DropClaim(app, conversation, id) => {
+                self.drop_row(key::claim(&app, &conversation, &id));
+            }
             Write::PutKnown(app, conversation, known) => {
                 self.put(key::known(&app, &conversation), encode(&known)?);
             }

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use sampan::model::{ClientId, ConversationId};
+use sampan::model::{ClientId, ConversationId, Timestamp};
 
-use super::Loader;
-use super::wanted::{Wanted, wanted};
-use crate::storage::{Conversation, Known, Member, Storage, StorageError, Write};
+use super::wanted::{Wanted, WantedMember, wanted};
+use super::{ConversationRow, Loader, ROLES_ALONE};
+use crate::storage::{Conversation, Kind, Known, Member, Storage, StorageError, Write};
 
 impl<S: Storage> Loader<'_, S> {
-    /// Joins the facts about a conversation with the stored ones. Answers the reason if the facts do not make a
-    /// conversation yet; they are kept, and count when a source describes the conversation.
+    /// Joins the facts about a conversation with the stored ones. Answers the news for the operator: that the facts
+    /// do not make a conversation yet (they are kept, and count when a source describes the conversation), or how
+    /// many messages are shown no more because of them.
     ///
     /// # Errors
     ///
@@ -18,21 +19,22 @@ impl<S: Storage> Loader<'_, S> {
     pub async fn conversation(
         &mut self,
         id: &str,
-        learned: Known,
-    ) -> Result<Option<&'static str>, StorageError> {
+        mut learned: Known,
+    ) -> Result<Option<String>, StorageError> {
         let Ok(id) = ConversationId::new(id) else {
-            return Ok(Some("the conversation's id is none"));
+            return Ok(Some("the conversation's id is none".to_owned()));
         };
         self.standings.remove(&id);
+        let row = learned.row.as_ref();
+        let row = row.and_then(|(_, row)| ConversationRow::read(row).ok());
+        learned.said_service |= row.is_some_and(|row| row.kind == Kind::System);
         let before = self.storage.known(&self.app, &id).await?;
         let after = before.clone().unwrap_or_default().join(learned);
         let Some(next) = wanted(&id, &after) else {
             if before.as_ref() != Some(&after) {
                 self.put_known(&id, after).await?;
             }
-            return Ok(Some(
-                "roles of a conversation that no source describes; they count when one does",
-            ));
+            return Ok(Some(ROLES_ALONE.to_owned()));
         };
         if before.as_ref() == Some(&after) {
             return Ok(None);
@@ -49,17 +51,10 @@ impl<S: Storage> Loader<'_, S> {
             (Some(_), None) => true,
             (None, None) => false,
         };
-        if !is_ours {
-            let unique_id = self.unique(&next).await?;
-            let conversation = Conversation {
-                unique_id,
-                ..next.conversation.clone()
-            };
-            let put = Write::PutConversation(self.app.clone(), conversation);
-            self.storage.apply(vec![put]).await?;
-            self.members(&id, loaded.as_ref(), &next).await?;
+        if is_ours {
+            return Ok(None);
         }
-        Ok(None)
+        self.replace_conversation(there, loaded, next).await
     }
 
     async fn put_known(&mut self, id: &ConversationId, known: Known) -> Result<(), StorageError> {
@@ -67,40 +62,51 @@ impl<S: Storage> Loader<'_, S> {
         self.storage.apply(vec![put]).await
     }
 
-    /// The unique id, if this conversation has it: of several with the same members, the oldest.
-    async fn unique(&mut self, wanted: &Wanted) -> Result<Option<String>, StorageError> {
-        let Some(unique) = wanted.conversation.unique_id.clone() else {
-            return Ok(None);
+    async fn replace_conversation(
+        &mut self,
+        there: Option<Conversation>,
+        loaded: Option<Wanted>,
+        next: Wanted,
+    ) -> Result<Option<String>, StorageError> {
+        let id = next.conversation.id.clone();
+        let conversation = Conversation {
+            unique_id: self.unique(&next).await?,
+            ..next.conversation.clone()
         };
-        let holder = self.storage.unique_conversation(&self.app, &unique).await?;
-        let Some(holder) = holder.filter(|holder| *holder != wanted.conversation.id) else {
-            return Ok(Some(unique));
-        };
-        let Some(mut holder) = self.storage.conversation(&self.app, &holder).await? else {
-            return Ok(Some(unique));
-        };
-        let age = |one: &Conversation| (one.created_at, one.id.clone());
-        if age(&holder) < age(&wanted.conversation) {
-            return Ok(None);
-        }
-        holder.unique_id = None;
-        let put = Write::PutConversation(self.app.clone(), holder);
+        let put = Write::PutConversation(self.app.clone(), conversation.clone());
         self.storage.apply(vec![put]).await?;
-        Ok(Some(unique))
+        // It turned out to be a service conversation: the messages and marks of what it seemed to be do not count.
+        let was_service = there.as_ref().is_some_and(|it| it.kind == Kind::System);
+        let turned = next.conversation.kind == Kind::System && !was_service;
+        self.members(&next, loaded.as_ref(), turned).await?;
+        if let (Some(there), Some(loaded)) = (there, loaded) {
+            self.pass_on(&there, &conversation, &loaded).await?;
+        }
+        let withheld = match turned {
+            true => self.withhold(&id).await?,
+            false => 0,
+        };
+        Ok((withheld > 0).then(|| {
+            format!(
+                "{withheld} messages that were loaded before are shown no more: they are a service conversation's, and \
+                 their rows do not say whose"
+            )
+        }))
     }
 
     async fn members(
         &mut self,
-        id: &ConversationId,
-        loaded: Option<&Wanted>,
         wanted: &Wanted,
+        loaded: Option<&Wanted>,
+        turned: bool,
     ) -> Result<(), StorageError> {
-        let loaded: BTreeSet<&ClientId> = loaded
+        let id = &wanted.conversation.id;
+        let before: BTreeSet<&ClientId> = loaded
             .into_iter()
             .flat_map(|loaded| loaded.members.keys())
             .collect();
         let mut writes = Vec::new();
-        for gone in loaded
+        for gone in before
             .iter()
             .filter(|client| !wanted.members.contains_key(**client))
         {
@@ -109,33 +115,54 @@ impl<S: Storage> Loader<'_, S> {
         }
         for (client, one) in &wanted.members {
             let there = self.storage.member(&self.app, id, client).await?;
-            let at = wanted.conversation.created_at;
-            let mut member = match there {
-                Some(there) => there,
-                None => Member {
-                    guest: one.is_guest,
-                    queued: self.keeps_queue(client).await?,
-                    ..Member::joined(client, at)
-                },
+            // Marks that only a load made are those of another conversation.
+            let is_stale = |it: &Member| {
+                turned && loaded.is_some_and(|loaded| it.read_marked_at <= read_by_load(loaded))
             };
-            if loaded.contains(client) {
-                // A conversation that was made of its messages alone began later than its row says.
-                member.joined_at = at;
-            }
-            // Everything that was loaded counts as received and read.
-            let read = wanted.newest.map_or(at, |newest| newest.max(at));
-            if member.read_marked_at <= read {
-                member.role = one.role;
-                member.muted = one.is_muted;
-                member.guest &= one.is_guest;
-                member.read_until = member.read_until.max(read);
-                member.read_marked_at = member.read_marked_at.max(read);
-                // A client whose messages are pushed must not be pushed all of its history.
-                member.received_until = member.received_until.max(read);
-            }
+            let there = there.filter(|it| !is_stale(it));
+            let loaded = loaded.filter(|_| before.contains(client));
+            let member = self.member(wanted, (client, one), there, loaded).await?;
             writes.push(Write::PutMember(self.app.clone(), id.clone(), member));
         }
         self.storage.apply(writes).await
+    }
+
+    async fn member(
+        &self,
+        wanted: &Wanted,
+        (client, one): (&ClientId, &WantedMember),
+        there: Option<Member>,
+        loaded: Option<&Wanted>,
+    ) -> Result<Member, StorageError> {
+        let at = wanted.conversation.created_at;
+        let mut member = match there {
+            Some(there) => there,
+            None => Member {
+                guest: one.is_guest,
+                queued: self.keeps_queue(client).await?,
+                ..Member::joined(client, at)
+            },
+        };
+        let (before, read) = (loaded.map(read_by_load), read_by_load(wanted));
+        if before.is_some() {
+            // A conversation that was made of its messages alone began later than its row says.
+            member.joined_at = at;
+        }
+        if member.read_marked_at <= before.map_or(read, |before| before.max(read)) {
+            member.role = one.role;
+            member.muted = one.is_muted;
+            member.guest &= one.is_guest;
+            // Marks that only loads made are those of the facts of now; nobody takes back what was read here.
+            let mark = |there: Timestamp| match before {
+                Some(before) if there <= before => read,
+                _ => there.max(read),
+            };
+            member.read_until = mark(member.read_until);
+            member.read_marked_at = mark(member.read_marked_at);
+            // A client whose messages are pushed must not be pushed all of its history.
+            member.received_until = mark(member.received_until);
+        }
+        Ok(member)
     }
 
     /// True if the client is pushed its messages when it comes back.
@@ -143,4 +170,10 @@ impl<S: Storage> Loader<'_, S> {
         let known = self.storage.client(&self.app, client).await?;
         Ok(known.is_some_and(|known| known.push_mode))
     }
+}
+
+/// The time up to which members have read: everything that was loaded counts as received and read.
+fn read_by_load(wanted: &Wanted) -> Timestamp {
+    let at = wanted.conversation.created_at;
+    wanted.newest.map_or(at, |newest| newest.max(at))
 }

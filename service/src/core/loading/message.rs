@@ -61,6 +61,8 @@ impl LoadedMessage {
     fn digest(&self) -> [u8; 16] {
         let mut hash = Sha256::new();
         hash.update([u8::from(self.is_binary)]);
+        hash.update(self.from.as_deref().unwrap_or_default());
+        hash.update([0]);
         hash.update(self.data.as_deref().unwrap_or_default());
         let whole: [u8; 32] = hash.finalize().into();
         let mut start = [0; 16];
@@ -196,6 +198,7 @@ impl<S: Storage> Loader<'_, S> {
                 )];
             }
             Some(there) if joined.content == before.content => {
+                message.from = there.from;
                 message.body = there.body;
                 message.recalled = there.recalled;
             }

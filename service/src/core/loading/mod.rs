@@ -6,6 +6,8 @@
 //! | `wanted.rs` | a conversation with its members, out of all known facts; without IO |
 //! | `message.rs` | one message, joined with the stored one |
 //! | `conversation.rs` | one conversation, joined with the stored one |
+//! | `unique.rs` | the unique id, which one of several conversations has |
+//! | `withhold.rs` | the messages of a conversation that turned out to be a service's |
 //!
 //! Loading is a join: sources may come in any order, and repeatedly, and give the same data. Each fact is
 //! therefore kept with the reading that it comes from, as a [`Claim`](crate::storage::Claim) or as
@@ -16,7 +18,9 @@
 mod conversation;
 mod message;
 mod row;
+mod unique;
 mod wanted;
+mod withhold;
 
 use std::collections::BTreeMap;
 
@@ -31,6 +35,10 @@ pub use self::row::{ConversationRow, time};
 /// The reason why a message of a service conversation is not kept where the source does not say who sees it.
 pub const NOT_SAID_WHOSE: &str =
     "the message is a service conversation's, and the row does not say whose";
+
+/// The reason why facts make no conversation yet.
+pub const ROLES_ALONE: &str =
+    "roles of a conversation that no source describes; they count when one does";
 
 /// The outcome for a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

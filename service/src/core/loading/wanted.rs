@@ -29,20 +29,22 @@ pub(super) fn wanted(id: &ConversationId, known: &Known) -> Option<Wanted> {
         .row
         .as_ref()
         .and_then(|(_, row)| ConversationRow::read(row).ok());
-    let first = known.first.as_ref();
+    let is_service = known.is_service();
+    let (first, newest) = match is_service {
+        true => (known.first_private.as_ref(), known.newest_private),
+        false => (known.first.as_ref(), known.newest),
+    };
     let first_sender = first.and_then(|(_, _, from)| ClientId::new(from).ok());
     let created = first.map(|(at, _, _)| Timestamp::from_millis(*at));
     let is_temporary = id.as_str().starts_with(ConversationId::TEMPORARY_PREFIX);
-    let row = match row {
+    let mut row = match row {
         Some(row) => row,
         // No source describes the conversation: its row is made of the facts that its messages tell.
         None => ConversationRow {
             id: id.clone(),
-            kind: match (is_temporary, known.readers.is_empty()) {
-                (true, _) => Kind::Temporary,
-                // Only service conversations have messages that one client alone sees.
-                (false, false) => Kind::System,
-                (false, true) => Kind::Normal,
+            kind: match is_temporary {
+                true => Kind::Temporary,
+                false => Kind::Normal,
             },
             creator: first_sender.clone(),
             members: known
@@ -57,6 +59,9 @@ pub(super) fn wanted(id: &ConversationId, known: &Known) -> Option<Wanted> {
             columns: serde_json::Map::new(),
         },
     };
+    if is_service {
+        row.kind = Kind::System;
+    }
     let named = |clients: &BTreeSet<String>| -> Vec<ClientId> {
         let ids = clients.iter().map(ClientId::new);
         ids.filter_map(Result::ok).collect()
@@ -68,7 +73,6 @@ pub(super) fn wanted(id: &ConversationId, known: &Known) -> Option<Wanted> {
         _ => row.members,
     };
     let members: BTreeSet<ClientId> = members.into_iter().collect();
-    let is_service = row.kind == Kind::System;
     let is_guest = |client: &ClientId| is_service && !known.subscribers.contains(client.as_str());
     let role = |client: &ClientId| match known.roles.get(client.as_str()) {
         Some((_, role)) if role == "Manager" => Role::Manager,
@@ -102,6 +106,6 @@ pub(super) fn wanted(id: &ConversationId, known: &Known) -> Option<Wanted> {
                 (one.clone(), member)
             })
             .collect(),
-        newest: known.newest.map(Timestamp::from_millis),
+        newest: newest.map(Timestamp::from_millis),
     })
 }
