@@ -437,6 +437,34 @@ async fn a_file_that_is_gone_another_clients_or_no_database_is_a_typed_error() {
     assert_eq!(fails(folder.join("nothing")).await, SampanError::SignedOut);
 }
 
+/// The caches that the tests of Kotlin and Swift import as well: files as three SDKs wrote them.
+#[tokio::test]
+async fn a_small_cache_of_each_sdk_is_taken_over() {
+    let place = Place::new().await;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/caches");
+    let mut all = BTreeSet::new();
+    for name in ["swift", "objective-c", "java"] {
+        let ann = place.device(name, "ann").await;
+        let path = folder.join(name).with_extension("sqlite");
+        for _ in 0..2 {
+            let report = import_all(&ann, &path).await;
+            let counted = (
+                report.messages.all(),
+                report.drafts.all(),
+                report.left.len(),
+            );
+            assert_eq!((report.rows, counted), (8, (5, 1, 1)), "{name}: {report:?}");
+        }
+        all.insert(ann.lines(&named("tea")).await.unwrap());
+    }
+    assert_eq!(all.len(), 1, "{all:#?}");
+    let lines = all.pop_first().unwrap();
+    assert!(
+        lines.contains(&"ben: vier, 四, four".to_owned()),
+        "{lines:?}"
+    );
+}
+
 /// Takes over many messages: a few thousand, or `SAMPAN_MESSAGES` of them. Nothing is judged by the time it takes; `docs/moving.md`
 /// has the figure for a hundred thousand.
 #[tokio::test]

@@ -1,5 +1,6 @@
 // The afternoon of docs/moving.md, done: an app with history at one service is saved, loaded into another, and goes on there. SDK
-// 5.0.0-rc.8. `SAMPAN_MESSAGES=20000 node --test moving.test.mjs` does it at length and tells how long each step takes.
+// 5.0.0-rc.8. `SAMPAN_MESSAGES=20000 node --test moving.test.mjs` does it at length and tells how long each step takes,
+// and how much processor time.
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -33,11 +34,24 @@ async function migrate(...args) {
   return stdout;
 }
 
+/** The processor time of a process and of its children that have ended, in seconds; 0 where the system does not tell. */
+async function processorTime(pid) {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ').slice(11, 15).map(Number);
+  const [user, system, childUser, childSystem] = fields.length === 4 ? fields : [0, 0, 0, 0];
+  return { own: (user + system) / 100, children: (childUser + childSystem) / 100 };
+}
+
 /** Does a step and tells how long it took, where somebody asked for length. */
-async function step(what, does) {
-  const begun = process.hrtime.bigint();
+async function step(what, does, service = world.service) {
+  const times = async () => [await processorTime('self'), await processorTime(service.pid)];
+  const [begun, [test, asked]] = [process.hrtime.bigint(), await times()];
   const done = await does();
-  if (process.env.SAMPAN_MESSAGES) console.log(`${what}: ${Number(process.hrtime.bigint() - begun) / 1e9} s`);
+  const took = Number(process.hrtime.bigint() - begun) / 1e9;
+  const [testNow, askedNow] = await times();
+  const of = { SDK: testNow.own - test.own, 'sampan-migrate': testNow.children - test.children, service: askedNow.own - asked.own };
+  const told = Object.entries(of).map(([who, seconds]) => `${who} ${seconds.toFixed(1)} s`).join(', ');
+  if (process.env.SAMPAN_MESSAGES) console.log(`${what}: ${took.toFixed(1)} s; processor time: ${told}`);
   return done;
 }
 
@@ -97,7 +111,7 @@ check('D05 D06 an app moves to another service in an afternoon, and goes on with
   const moved = { server: there.url };
   const again = async (person, options) => (await world.device({ ...moved, ...options })).login(person.id);
   const [alice2, bob2] = [await again(alice), await again(bob)];
-  await step('history is read', async () => assert.deepEqual(await seen(alice2, tea, count), before));
+  await step('history is read', async () => assert.deepEqual(await seen(alice2, tea, count), before), there);
   const found = await bob2.find(tea);
   assert.deepEqual([found.name, found.creator, [...found.members].sort()], ['Tea', alice.id, [alice.id, bob.id, carl.id].sort()]);
   assert.deepEqual([found.get('topic'), found.get('attributes')?.colour ?? found.get('attr.colour')], ['milk', 'red']);

@@ -56,6 +56,11 @@ export class Service {
     return `http://127.0.0.1:${this.#port}`;
   }
 
+  /** The number of the process. */
+  get pid() {
+    return this.#child.pid;
+  }
+
   /** The process's words on its standard error so far. */
   get log() {
     return this.#log;
