@@ -71,7 +71,7 @@ impl Runtime {
             ));
         }
         let file = clock::randomness().local_id().as_str().to_owned();
-        // Until the message names the copy, nothing else keeps it from being swept.
+        // Until the message names the copy, only this guard keeps a sweep from removing it.
         let adding = core.spool.begin(&file);
         let mut copying = Copying {
             threads: self.media.clone(),

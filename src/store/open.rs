@@ -30,7 +30,7 @@ use crate::store::writer::Writer;
 /// An open store.
 #[derive(Debug)]
 pub struct Opened {
-    /// To read.
+    /// The store, for reading.
     pub store: Store,
     /// The store's one writer.
     pub writer: Writer,

@@ -42,7 +42,7 @@ pub struct FindRooms {
     pub sort: Option<String>,
     /// At most so many, 1 to 1000.
     pub limit: u32,
-    /// How many are passed over.
+    /// The number of conversations to skip.
     pub skip: u32,
     /// True if members and mutes are left out.
     pub compact: bool,

@@ -334,7 +334,7 @@ pub struct SetMuted {
 /// Enqueue a change of members.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChangeMembers {
-    /// Which conversation; of a join it may be unknown here.
+    /// The conversation; for a join it may be unknown here.
     pub conversation: ConversationId,
     /// The kind of change.
     pub change: MembersChange,
@@ -415,7 +415,7 @@ pub struct FetchHistory {
     pub conversation: ConversationId,
     /// Older than this message; of a gap, its newer edge. None for the newest page.
     pub before: Option<Position>,
-    /// How many, 1 to 100; more are asked for in several pages.
+    /// The number of messages, 1 to 100; more are requested in several pages.
     pub limit: u32,
 }
 
@@ -435,7 +435,7 @@ pub struct FetchNewer {
     pub conversation: ConversationId,
     /// Newer than this message.
     pub after: Position,
-    /// How many, 1 to 100; more are asked for in several pages.
+    /// The number of messages, 1 to 100; more are requested in several pages.
     pub limit: u32,
 }
 

@@ -78,8 +78,8 @@ pub struct Step {
     pub presence: Vec<WatchedClient>,
     /// The clients that write, by conversation, if that changed.
     pub typing: Option<TypingClients>,
-    /// When to wake the machine, counted from the `now` of this step; none for never. A later
-    /// step's answer replaces an earlier one's.
+    /// The time to wake the machine, counted from the `now` of this step; none for never. It replaces the time
+    /// of an earlier step.
     pub wake_after: Option<Duration>,
 }
 

@@ -112,9 +112,9 @@ pub struct OutboxSummary {
 /// Unread counts of all conversations together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Record)]
 pub struct UnreadSummary {
-    /// Of all conversations.
+    /// The sum over all conversations.
     pub all: UnreadSum,
-    /// Of those that are not muted: the number for a badge.
+    /// The sum over the conversations that are not muted: the number for a badge.
     pub unmuted: UnreadSum,
 }
 

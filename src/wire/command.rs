@@ -29,7 +29,7 @@ pub struct Envelope {
     pub installation_id: Option<String>,
     /// Priority of a message: 1 high, 2 normal, 3 low.
     pub priority: Option<i32>,
-    /// Which service of the platform: one of the `SERVICE_` constants.
+    /// The service of the platform: one of the `SERVICE_` constants.
     pub service: Option<i32>,
     /// The service's time.
     pub server_ts: Option<Timestamp>,

@@ -18,7 +18,7 @@ pub enum WireError {
     TooLong {
         /// The most bytes allowed, of the form that was measured.
         limit: usize,
-        /// How many it has.
+        /// The actual size.
         actual: usize,
     },
     /// The frame has more fields than any command needs; it was not decoded.
@@ -39,7 +39,7 @@ pub enum WireError {
     /// The bytes are not protobuf of the schema.
     #[error("malformed protobuf: {reason}")]
     Malformed {
-        /// Where, in terms of the schema.
+        /// The place, in terms of the schema.
         reason: String,
     },
     /// The command's number is missing.
@@ -99,7 +99,7 @@ pub enum WireError {
     /// A piece of JSON does not parse, or is of a wrong kind for its place.
     #[error("malformed JSON in {part}: {reason}")]
     MalformedJson {
-        /// Which piece.
+        /// The name of the piece.
         part: &'static str,
         /// The fault; never the contents.
         reason: String,

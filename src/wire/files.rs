@@ -91,7 +91,7 @@ pub fn refusal(body: &str) -> (Option<i32>, Option<String>) {
     (code, take_text(&mut map, "error"))
 }
 
-/// How a file is handed to its storage: the bytes of the file stand between `before` and `after`.
+/// The form of an upload: the bytes of the file stand between `before` and `after`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UploadForm {
     /// True if the request is a PUT; else it is a POST.

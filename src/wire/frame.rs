@@ -20,7 +20,7 @@ pub const TO_SERVICE_BYTES_MAX: usize = 5 * 1024;
 /// each, a little below this.
 pub const TO_CLIENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Which way a frame goes; each way has a limit of its own.
+/// The direction of a frame; each direction has a limit of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Direction {
     /// From a client to the service.

@@ -11,12 +11,12 @@ use super::generated::{ConvCommand, ConvMemberInfo, JsonObjectMessage, OpType, R
 use super::json::{parse_object, take_if, take_text};
 use crate::model::Timestamp;
 
-/// How an item spells operations and attributes.
+/// The spelling of operations and attributes in an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Dialect {
-    /// As the JavaScript SDK looks them up: `members_joined`, attributes as JSON in a text.
+    /// The spelling of the JavaScript SDK: `members_joined`, attributes as JSON in a text.
     JavaScript,
-    /// As the Swift SDK does: `members-joined`, attributes as an object.
+    /// The spelling of the Swift SDK: `members-joined`, attributes as an object.
     Swift,
 }
 

@@ -74,7 +74,7 @@ pub fn history(
     })
 }
 
-/// Which messages of a conversation's history are asked for.
+/// The requested messages of a conversation's history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HistoryFilter<'a> {
     /// From this time on, it included.
@@ -83,11 +83,11 @@ pub struct HistoryFilter<'a> {
     pub until: Option<Timestamp>,
     /// Behind this message, in the direction in which the page goes.
     pub start: Option<(Timestamp, &'a MessageId)>,
-    /// Of this type alone.
+    /// Only messages of this type.
     pub content_type: Option<i32>,
     /// In which direction the page goes.
     pub direction: HistoryDirection,
-    /// How many at most.
+    /// The most messages.
     pub limit: i32,
 }
 
@@ -186,12 +186,12 @@ pub fn by_ids(ids: &[ConversationId]) -> Command {
     })
 }
 
-/// Which part of the conversations that a condition finds is asked for.
+/// The requested part of the conversations that a condition finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part<'a> {
     /// The columns to sort by.
     pub sort: &'a str,
-    /// How many are passed over.
+    /// The number of conversations to skip.
     pub skip: u32,
     /// At most so many.
     pub limit: u32,

@@ -15,7 +15,7 @@ pub struct Route {
     pub server: String,
     /// A second one, to try when the first fails.
     pub secondary: Option<String>,
-    /// For how many seconds the answer may be used.
+    /// The time for which the answer may be used, in seconds.
     pub ttl_secs: u64,
 }
 
@@ -56,7 +56,7 @@ pub struct AppRoute {
     pub api_server: String,
     /// The router that answers with a [`Route`].
     pub rtm_router_server: String,
-    /// For how many seconds the answer may be used.
+    /// The time for which the answer may be used, in seconds.
     pub ttl_secs: u64,
 }
 

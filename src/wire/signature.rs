@@ -152,7 +152,7 @@ pub fn hmac_sha1_hex(key: &str, text: &str) -> String {
     hex(&mac.finalize().into_bytes())
 }
 
-/// Which key of an application signed an HTTP request.
+/// The key of an application that signed an HTTP request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum KeyKind {
     /// The app key, which ships with the app.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Whether frames are bytes or text.
+/// The form of frames: bytes or text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Encoding {
     /// A binary message holds a serialized command.

@@ -43,7 +43,7 @@ const NONCE: usize = 24;
 const AUTHENTICATOR: usize = 16;
 
 impl Cipher {
-    /// How much longer a sealed payload is.
+    /// The bytes that encryption adds to a payload.
     pub(crate) const OVERHEAD: usize = NONCE + AUTHENTICATOR;
 
     /// The cipher of a data key. Names in keys are hashed under a key derived from it.

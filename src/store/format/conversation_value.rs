@@ -109,7 +109,7 @@ enum Behind {
 
 #[derive(Clone)]
 pub(crate) enum Lies {
-    /// As in a value that was whole: nobody has asked for its messages yet.
+    /// The bytes of a whole value, whose messages are not decoded yet.
     Closed(Bytes),
     /// Decoded, or just made.
     Open(Arc<Pack>),

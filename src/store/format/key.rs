@@ -24,7 +24,7 @@ pub(crate) enum Tag {
     Totals = 2,
     /// The session between connections. One record.
     Session = 3,
-    /// How much of the tree is alive, counted some time ago. One record.
+    /// The live bytes of the tree at their last count. One record.
     Census = 4,
     /// The moves of each of the last commits in the list, by slot.
     Moves = 5,

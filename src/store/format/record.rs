@@ -311,7 +311,7 @@ pub(crate) enum FailureRecord {
         tries: u32,
     },
     Ambiguous,
-    /// Who, the number, its name.
+    /// The members, the code, its name.
     MembersRefused {
         refused: Vec<(String, i32, String)>,
     },

@@ -30,7 +30,7 @@ pub(crate) struct MessageRecord<'a> {
     pub(crate) delivered_at_ms: Option<i64>,
     pub(crate) read_at_ms: Option<i64>,
     pub(crate) edited_at_ms: Option<i64>,
-    /// Of an imported message only; every other one is spared the byte.
+    /// Only for an imported message; every other one saves the byte.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     origin: Option<OriginRecord>,
 }
@@ -38,7 +38,7 @@ pub(crate) struct MessageRecord<'a> {
 /// The word of the content, the word of the mentions, and whether the sender is known.
 type OriginRecord = (WordRecord, Option<WordRecord>, bool);
 
-/// As of when, and the number of who says so.
+/// The time of a fact, and the number of its source.
 type WordRecord = (i64, u8);
 
 fn origin_record(origin: &Origin) -> OriginRecord {

@@ -154,7 +154,7 @@ pub(crate) enum Need {
     Compact,
 }
 
-/// How much of the tree is alive, as it was counted.
+/// The live bytes of the tree at a count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Census {
     pub(crate) live: u64,

@@ -30,7 +30,7 @@ use crate::store::tree::{ApplyRequest, Direction, KeyRange, Kv, KvBatch, Visit, 
 /// The embedded database's folder inside the store's.
 pub(crate) const TREE_FOLDER: &str = "db";
 
-/// How the database is opened.
+/// The options of opening the database.
 #[derive(Clone, Debug)]
 pub(crate) struct DbOptions {
     /// The folder, made if missing.
@@ -155,7 +155,7 @@ fn arrived(
     flushed(db, cleaner)
 }
 
-/// How an attempt to open a database failed.
+/// The failure of an attempt to open a database.
 enum OpenFailure {
     /// For a reason that the database or the system named.
     Named(StoreError),

@@ -9,7 +9,7 @@ use crate::store::types::entry::Entry;
 use crate::store::types::message::StoredMessage;
 use crate::store::types::position::{ConversationNumber, Position};
 
-/// How soon a commit must be durable.
+/// The time by which a commit must be durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitClass {
     /// A promise to the app: durable before the call returns.

@@ -223,7 +223,7 @@ impl ConversationRow {
             .is_some_and(|until| self.activity <= until)
     }
 
-    /// How many messages of it the store holds.
+    /// The number of its messages in the store.
     #[must_use]
     pub const fn held_count(&self) -> u32 {
         self.held.count
@@ -269,8 +269,8 @@ pub struct SessionRow {
     pub last_unread_notif_at: Option<Timestamp>,
     /// The newest patch that was applied.
     pub last_patch_at: Option<Timestamp>,
-    /// Until when, by the service's clock, every change of the client's conversations is known: the
-    /// next list goes back to here.
+    /// The time, by the service's clock, up to which every change of the client's conversations is known: the
+    /// next list goes back to this time.
     pub missed_until: Option<Timestamp>,
     /// Own messages up to this time overtook nothing: messages on their way when the own ones were
     /// acknowledged had time to come.
@@ -288,7 +288,7 @@ pub struct SessionRow {
 /// Unread counts over all conversations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UnreadTotals {
-    /// Of all conversations.
+    /// The total of all conversations.
     pub all: UnreadTotal,
     /// The total of the conversations that the client has not muted.
     pub unmuted: UnreadTotal,

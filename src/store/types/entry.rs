@@ -232,7 +232,7 @@ impl Patch {
         }
     }
 
-    /// How a message names the change until the service has it.
+    /// The waiting change in the form of a message's field.
     #[must_use]
     pub const fn pending(&self, failure: Option<SendFailure>) -> PendingChange {
         match self {

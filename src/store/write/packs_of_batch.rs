@@ -31,8 +31,7 @@ pub(crate) fn pack_changes(
         let tail = packer.finish(row)?;
         changes.tails.insert(*number, tail);
     }
-    // Of conversations whose rows are lost, messages can be removed alone; the tail is lost with the
-    // row.
+    // In a conversation whose row is lost, messages can only be removed; the tail is lost with the row.
     for (number, messages) in &batch.messages {
         if !batch.conversations.contains_key(number) {
             Packer::new(stored, *number, None, &mut changes)?.pack(messages)?;

@@ -35,7 +35,7 @@ const RENEWALS: Backoff = Backoff::plain(Duration::from_secs(60), Duration::from
 pub(super) struct Session {
     phase: SessionPhase,
     link: LinkState,
-    /// How the next opening treats other devices with the same tag.
+    /// The treatment of other devices with the same tag at the next opening.
     claim: Claim,
     /// The permitted use of the stored token.
     token_use: TokenUse,

@@ -29,7 +29,7 @@ pub enum RequestError {
     /// The message is not on this device.
     #[error("the message is not on this device")]
     UnknownMessage,
-    /// As things are, it can't be done.
+    /// The present state does not allow the call.
     #[error("not possible now: {obstacle}")]
     NotPossible {
         /// The obstacle.
@@ -40,7 +40,7 @@ pub enum RequestError {
     TooLarge {
         /// The most bytes of a command.
         limit: usize,
-        /// How many it needs, the rest of the command included.
+        /// The bytes that it needs, the rest of the command included.
         actual: usize,
     },
     /// The outbox is full.

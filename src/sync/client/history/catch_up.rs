@@ -20,7 +20,7 @@ const IN_FLIGHT_MAX: usize = 4;
 pub(in crate::sync::client) struct CatchUp {
     /// The time at which each was last active.
     wanted: BTreeMap<ConversationNumber, Option<Timestamp>>,
-    /// How many were behind since the session opened, those included that no longer are.
+    /// The number of conversations that were behind since the session opened, the finished ones included.
     ever_wanted: u32,
     asked: BTreeSet<ConversationNumber>,
     refused: BTreeMap<ConversationNumber, Refusals>,

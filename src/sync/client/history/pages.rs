@@ -207,7 +207,7 @@ impl Client {
         self.submit(turn, command, Purpose::History(query));
     }
 
-    /// How many messages to ask for; the starting message takes a place of its own.
+    /// The number of messages to ask for; the starting message takes a place of its own.
     fn page_limit(&self, start: &PageStart, goal: &Goal) -> u32 {
         let wanted = match goal {
             Goal::CatchUp { fetched, .. } => {

@@ -30,7 +30,7 @@ impl Receiver {
         self.opened_at = Some(at);
     }
 
-    /// When the session opened stays known: history that was asked for may come after its end.
+    /// The time of the session's opening stays known, because requested history may come after its end.
     pub(in crate::sync::client) fn forget_connection(&mut self) {
         *self = Self {
             opened_at: self.opened_at,

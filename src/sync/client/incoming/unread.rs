@@ -263,7 +263,7 @@ impl Client {
         self.recount(turn, number)
     }
 
-    /// How messages of a conversation are counted that are found in its history.
+    /// The way of counting messages that are found in a conversation's history.
     pub(in crate::sync::client) fn history_source(&self, number: ConversationNumber) -> Source {
         if self.told.leaves_out(number) {
             Source::Untold

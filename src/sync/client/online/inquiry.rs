@@ -20,7 +20,7 @@ pub(in crate::sync::client) enum Inquiry {
         /// The caller.
         caller: Caller<ConversationsFetched>,
     },
-    /// Which of some clients are signed in.
+    /// The question for the clients that are signed in.
     Online {
         /// The caller.
         caller: Caller<ClientsFound>,

@@ -188,8 +188,8 @@ fn is_unknown(row: &ConversationRow) -> bool {
         && !row.id.is_local()
 }
 
-/// Which of two accounts of a conversation counts: the one of the later change, then the one that is
-/// believed more, then either, but always the same.
+/// The rank of an account of a conversation: a later change wins, then a source of higher rank, then either,
+/// but always the same.
 #[derive(PartialEq, PartialOrd)]
 struct Rank<'a> {
     updated_at: Option<Timestamp>,

@@ -10,9 +10,9 @@ use crate::wire::content;
 
 /// The content of a message, with the reply that it is.
 pub(super) struct Said {
-    /// As its sender is shown it: as others will read it.
+    /// The content as its sender sees it and others will read it.
     pub(super) content: MessageContent,
-    /// As long as it can become until it is sent, where that is longer.
+    /// The content at the greatest length that it can have until it is sent, where that is longer.
     pub(super) longest: Option<MessageContent>,
 }
 

@@ -370,7 +370,7 @@ impl Client {
         Ok((entry, token))
     }
 
-    /// As `enqueue`, under a token and a time that were chosen before.
+    /// Does the same as `enqueue`, under a given token and time.
     pub(in crate::sync::client) fn enqueue_as(
         &mut self,
         turn: &mut Turn<'_, '_>,

@@ -89,12 +89,12 @@ struct Shown {
     typing: Vec<ClientId>,
 }
 
-/// How far the conversation is read.
+/// The read marks of the conversation.
 #[derive(Debug, Default)]
 struct Read {
-    /// As the store has it, or was asked to have it.
+    /// The mark of the store, or the one that the store was asked for.
     until: Option<Timestamp>,
-    /// As it is to be.
+    /// The wanted mark.
     wanted: Option<Timestamp>,
 }
 
@@ -121,20 +121,20 @@ pub enum Next {
     Fetch {
         /// Older than this message and itself; none for the newest.
         before: Option<Position>,
-        /// How many messages.
+        /// The number of messages.
         limit: u32,
     },
     /// The service is to be asked for history forward in time; the outcome is handed to [`TimelineView::answered`].
     FetchNewer {
         /// Newer than this message.
         after: Position,
-        /// How many messages.
+        /// The number of messages.
         limit: u32,
     },
 }
 
 impl TimelineView {
-    /// A view that has read nothing yet.
+    /// A view without a window.
     #[must_use]
     pub fn new(options: TimelineOptions) -> Self {
         let page = options.page.clamp(1, PAGE_MAX);
@@ -499,7 +499,7 @@ impl TimelineView {
         }
     }
 
-    /// Whether a key is that of missing history in the window.
+    /// The side of a gap in the window; none for any other key.
     #[must_use]
     pub fn gap_of(&self, key: &ItemKey) -> Option<Side> {
         match key {
@@ -517,7 +517,7 @@ impl TimelineView {
         load.or(read)
     }
 
-    /// How far the conversation is to be marked read, if it is.
+    /// The time up to which the conversation is to be marked read; none if it is not.
     #[must_use]
     pub const fn wants_read(&self) -> Option<Timestamp> {
         self.read.wanted
