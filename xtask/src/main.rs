@@ -15,7 +15,7 @@
 //! | `inspect.rs` | `cargo xtask store-inspect`: what a store's folder holds |
 //! | `torture.rs` | `cargo xtask torture`: the long runs that maltreat the store and the service |
 //! | `fuzz.rs` | `cargo xtask fuzz`: hostile input for a decoder, by a seed |
-//! | `mutants.rs` | `cargo xtask mutants`: how many planted defects the tests notice |
+//! | `mutants/` | `cargo xtask mutants`: how many planted defects the tests notice |
 //! | `policy.rs`, `licence.rs` | `cargo xtask policy`: licences, bans and sources of dependencies |
 //! | `swift.rs`, `kotlin.rs`, `words.rs` | what is added to the generated code of a language |
 //! | `size.rs` | `cargo xtask size`: how large the library is inside an app, and of what |
@@ -165,8 +165,8 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "mutants",
-        usage: "mutants [--sample N] [--seed S] [--room R]",
-        about: "plants a sample of defects in each room with cargo-mutants, and tells which the tests miss",
+        usage: "mutants [--sample N] [--seed S] [--room R] [--only TEXT] [--also TEXT] [--it]",
+        about: "plants a sample of defects in each room of the code, and tells which the tests miss (docs/proof.md)",
         run: mutants::run,
     },
     Command {
