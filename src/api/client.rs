@@ -470,8 +470,8 @@ impl Client {
     }
 
     /// Sends an event of the app's own to every subscriber of this client on this device: observers, feeds,
-    /// notices. The event is `Event.Emitted` and comes before the events of later calls. It is not kept and goes to
-    /// no service.
+    /// notices. The event is `Event.Emitted` and comes before the events of later calls. The store does not
+    /// keep it, and the service does not get it.
     ///
     /// # Errors
     ///

@@ -97,11 +97,11 @@ pub enum SessionNotice {
         /// The members.
         members: Vec<ClientId>,
     },
-    /// The app itself sent an event by `Client.emit`: `emit` of rooms.
+    /// The app sent an event by `Client.emit`: `emit` of rooms.
     Emitted {
-        /// The name that the app gave to the event.
+        /// The name of the event.
         name: String,
-        /// The value that the app sent along.
+        /// The value of the event.
         data: Option<Json>,
     },
     /// The listener was too slow and missed notices: read the screens again.

@@ -119,13 +119,13 @@ pub enum Event {
         /// The new presence.
         presence: Presence,
     },
-    /// The app itself sent an event: `Client.emit`. Nothing of it is kept, and nobody else hears it.
+    /// The app sent an event by `Client.emit`. The store does not keep it, and no other client gets it.
     Emitted {
-        /// The client by which it was sent.
+        /// The client of the call.
         client: ClientId,
-        /// The name that the app gave it.
+        /// The name of the event.
         name: String,
-        /// The value that the app sent along.
+        /// The value of the event.
         data: Option<Json>,
     },
     /// An outbox entry is new or changed.
@@ -238,7 +238,7 @@ pub enum EventKind {
     Outbox,
     /// The store stopped taking writes, or takes them again.
     StoreHealth,
-    /// The app itself sent an event.
+    /// The app sent an event by `Client.emit`.
     Emitted,
 }
 
