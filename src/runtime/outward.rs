@@ -16,7 +16,7 @@ pub(super) struct Outward {
     pub(super) board: Arc<EngineBoard>,
     pub(super) publisher: Publisher,
     pub(super) callers: Callers,
-    /// Every client that is open, whether its store is open or shut.
+    /// Every open client. The store of an open client may be shut.
     open: Arc<Mutex<BTreeMap<ClientId, Arc<ClientCore>>>>,
 }
 
@@ -30,7 +30,7 @@ impl Outward {
         }
     }
 
-    /// A client is open: the end of the loop will be told to it.
+    /// Adds an open client, which is told the end of the loop.
     pub(super) fn opened(&self, core: &Arc<ClientCore>) {
         self.clients().insert(core.id.clone(), Arc::clone(core));
     }

@@ -42,7 +42,7 @@ pub trait Ports {
     /// Publishes the progress of a client's catch-up.
     fn sync_changed(&mut self, _client: &ClientId, _state: SyncState) {}
 
-    /// Makes it readable who writes in a client's conversations.
+    /// Makes the people who are typing in a client's conversations readable.
     fn typing_changed(&mut self, _client: &ClientId, _typing: Typing) {}
 
     /// Publishes the work that a client delays although it is signed in.

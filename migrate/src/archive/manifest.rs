@@ -76,9 +76,9 @@ pub struct Pass {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Content {
-    /// Of the history of messages.
+    /// Pages of the history of messages.
     Messages,
-    /// Of a table.
+    /// Pages of a table.
     Table {
         /// The name of its class.
         class: String,

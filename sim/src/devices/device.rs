@@ -97,7 +97,7 @@ pub(crate) struct Device {
     pub(crate) spool: Spool,
     /// True if its files were replaced by older ones.
     pub(crate) restored: bool,
-    /// Of the present life.
+    /// The store of the present life; none while the device is off.
     store: Option<Store>,
     /// Messages that the service was told to be safe here, since the last power cut.
     acknowledged: BTreeSet<(ConversationId, Position)>,

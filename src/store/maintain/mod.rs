@@ -35,9 +35,9 @@ use crate::store::write::commit::{Committer, WrittenSinceOpen};
 /// The outcome of tending: there is more to do, or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tended {
-    /// There is: call again, soon.
+    /// Work is left: call again, soon.
     More,
-    /// There is not, until the store has grown.
+    /// No work is left until the store has grown.
     Done,
 }
 

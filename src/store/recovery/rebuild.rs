@@ -35,7 +35,7 @@ pub(crate) const UNFINISHED_FILE: &str = "unfinished";
 pub(crate) struct Unfinished(pub(crate) Vec<String>);
 
 impl Unfinished {
-    /// Reads the note; there is none mostly.
+    /// Reads the note. A folder without a note has nothing unfinished; most folders have none.
     pub(crate) fn read(disk: &dyn Disk) -> Result<Self, StoreError> {
         let note = disk.read(UNFINISHED_FILE);
         let note = note.map_err(|e| StoreError::io("reading what is unfinished", &e))?;

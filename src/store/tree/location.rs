@@ -36,14 +36,14 @@ pub(crate) enum TreeLocation {
 /// The cache of a copy while it is made, in bytes: it is written once, and read once.
 const COPY_CACHE: u64 = 4 * 1024 * 1024;
 
-/// TreeName of the trees that a folder may hold.
+/// The trees that a folder may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TreeName {
-    /// The one that is used.
+    /// The tree in use.
     Tree,
-    /// The one that is to take its place.
+    /// The tree that is to replace the tree in use.
     Copy,
-    /// The one whose place was taken.
+    /// The tree that was replaced.
     Old,
 }
 

@@ -37,7 +37,7 @@ impl Requests {
         }
     }
 
-    /// Remembers who waits for the answer, and until when.
+    /// Remembers the receiver of the answer and the deadline.
     pub(super) fn expect(
         &mut self,
         serial: Serial,
@@ -53,7 +53,7 @@ impl Requests {
         self.pending.insert(serial, pending);
     }
 
-    /// Whose answer this is, late ones included. A second answer is nobody's.
+    /// The receiver of this answer, late answers included. A second answer has no receiver.
     pub(super) fn answered(&mut self, serial: Serial) -> Option<(ClientSlot, RequestTag)> {
         match self.pending.remove(&serial) {
             Some(pending) => Some((pending.slot, pending.tag)),
@@ -61,7 +61,7 @@ impl Requests {
         }
     }
 
-    /// Those whose time is over. A late answer still finds them.
+    /// The requests whose time is over. A late answer still finds them.
     pub(super) fn expire(&mut self, now: Duration) -> Vec<(ClientSlot, RequestTag)> {
         let expired: Vec<Serial> = self
             .pending
@@ -82,14 +82,14 @@ impl Requests {
         waiting
     }
 
-    /// The connection is gone: those who waited, in the order of asking. Serials start again.
+    /// Ends the connection: gives the receivers that waited, in the order of asking. Serials start again.
     pub(super) fn lose_all(&mut self) -> Vec<(ClientSlot, RequestTag)> {
         let lost = std::mem::take(self);
         let pending = lost.pending.into_values();
         pending.map(|pending| (pending.slot, pending.tag)).collect()
     }
 
-    /// A client is gone, and nobody waits for its answers.
+    /// Removes a client: nobody waits for its answers any more.
     pub(super) fn forget(&mut self, slot: ClientSlot) {
         self.pending.retain(|_, pending| pending.slot != slot);
         self.overdue.retain(|_, (waiting, _)| *waiting != slot);

@@ -21,7 +21,7 @@ pub struct Created {
 /// The message is durable in the outbox; or it is transient, and the service has taken it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Enqueued {
-    /// Its outbox entry; none of one that was sent before, and of a transient one.
+    /// Its outbox entry. A message that was sent before and a transient message have none.
     pub entry: Option<OutboxEntryId>,
     /// Its local id.
     pub local_id: LocalId,
@@ -66,14 +66,14 @@ pub struct MessagesFound {
 /// The conversations are stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConversationsFetched {
-    /// Those the service knows.
+    /// The conversations that the service knows.
     pub found: Vec<ConversationId>,
 }
 
 /// The attribute is changed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AttributeChanged {
-    /// Its value after the change, as the service told it; none where the service did not.
+    /// The attribute's value after the change, if the service told it.
     pub value: Option<Json>,
 }
 

@@ -63,9 +63,9 @@ impl From<ServiceCode> for Refusal {
 /// first.
 #[derive(Debug)]
 pub(in crate::core) enum Failure {
-    /// To be told to the client.
+    /// The rules say no; the client is told.
     Refused(Refusal),
-    /// To be told to the operator; the client hears 4200.
+    /// The storage failed; the operator is told, and the client hears 4200.
     Storage(StorageError),
     /// The app's own server has to be asked first: nothing is changed yet.
     Asks(Box<HookCall>),

@@ -75,7 +75,7 @@ impl<S: Storage> Loader<'_, S> {
         };
         let put = Write::PutConversation(self.app.clone(), conversation.clone());
         self.storage.apply(vec![put]).await?;
-        // It turned out to be a service conversation: the messages and marks of what it seemed to be do not count.
+        // A conversation may turn out to be a service conversation: its earlier messages and marks do not count then.
         let was_service = there.as_ref().is_some_and(|it| it.kind == Kind::System);
         let turned = next.conversation.kind == Kind::System && !was_service;
         self.members(&next, loaded.as_ref(), turned).await?;
@@ -115,7 +115,7 @@ impl<S: Storage> Loader<'_, S> {
         }
         for (client, one) in &wanted.members {
             let there = self.storage.member(&self.app, id, client).await?;
-            // Marks that only a load made are those of another conversation.
+            // Marks that only a load made belong to the conversation as it seemed before.
             let is_stale = |it: &Member| {
                 turned && loaded.is_some_and(|loaded| it.read_marked_at <= read_by_load(loaded))
             };
@@ -152,7 +152,7 @@ impl<S: Storage> Loader<'_, S> {
             member.role = one.role;
             member.muted = one.is_muted;
             member.guest &= one.is_guest;
-            // Marks that only loads made are those of the facts of now; nobody takes back what was read here.
+            // A mark that only loads made follows the newest facts. A mark that was made here never goes back.
             let mark = |there: Timestamp| match before {
                 Some(before) if there <= before => read,
                 _ => there.max(read),

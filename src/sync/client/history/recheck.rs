@@ -1,10 +1,10 @@
 //! Held messages that may have been edited or recalled while nobody told this device.
 //!
 //! The service tells edits and recalls to those who are in a conversation. A client that comes back into one was
-//! told nothing of the time outside, and its cursor for missed edits may have gone past that time. So the messages
-//! that it held then are *unchecked*: they are read again, from the newest on. A catch-up reads as many of them as it may
-//! fetch; a conversation in view is read to its end. The rest stays unchecked in the store, for the next session or the
-//! next view. Every page of history that covers them checks them too.
+//! told nothing of the time outside, and its cursor for missed edits may have gone past that time. The messages that
+//! the client held then are therefore *unchecked*: they are read again, from the newest on. A catch-up reads as many
+//! unchecked messages as it may fetch; a conversation in view is read to its end. The rest stays unchecked in the
+//! store, for the next session or the next view. Every page of history that covers unchecked messages checks them too.
 
 use crate::model::{ConversationKind, MessageId, Timestamp};
 use crate::store::{
@@ -15,7 +15,9 @@ use crate::sync::client::history::start::PageStart;
 use crate::sync::client::{Client, Turn};
 
 impl Client {
-    /// This client was out of a conversation until `since`, where that is known: what was held then is unchecked.
+    /// Marks the messages as unchecked that were held when this client came back into a conversation.
+    ///
+    /// `since` is the time of coming back, where known: messages from then on are not marked.
     pub(in crate::sync::client) fn doubt_held(
         turn: &mut Turn<'_, '_>,
         number: ConversationNumber,
@@ -30,7 +32,7 @@ impl Client {
         })
     }
 
-    /// The messages between the two are as the service has them now, both included.
+    /// Marks the messages between the two positions as checked, both included.
     pub(super) fn checked(
         turn: &mut Turn<'_, '_>,
         number: ConversationNumber,
@@ -47,7 +49,7 @@ impl Client {
             .update_conversation(number, |row| row.history.set_unchecked(rest))
     }
 
-    /// The conversation that the user looks at: its unchecked messages are read again now.
+    /// Reads the unchecked messages of the conversation in view again, now.
     pub(super) fn recheck_in_view(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -63,7 +65,7 @@ impl Client {
         Ok(())
     }
 
-    /// Work that is unfinished from earlier: chat rooms wait until they are looked at.
+    /// Reads the unchecked messages of a conversation again, later. Chat rooms wait until they are in view.
     pub(super) fn recheck_later(&mut self, number: ConversationNumber, row: &ConversationRow) {
         let waits = row.kind == ConversationKind::ChatRoom || row.is_closed();
         if row.history.unchecked().is_some() && !waits {
@@ -84,7 +86,7 @@ impl Client {
         self.ask_page(turn, number, &row.id, PageStart::At(newest), goal);
     }
 
-    /// A page of unchecked messages came: the next one is asked for, as far as it is wanted now.
+    /// Asks for the next page after a page of unchecked messages, up to the limit of a catch-up.
     pub(super) fn go_on_checking(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -94,7 +96,7 @@ impl Client {
     ) -> Result<(), StoreError> {
         let number = query.number;
         if !self.reaches_the_present(query) {
-            // It is asked for anew if this client came back meanwhile.
+            // If this client came back meanwhile, the page is asked for anew.
             if query.epoch == self.epoch {
                 self.catch_up.answered(number);
             }
