@@ -303,6 +303,37 @@ fn messages_past_their_retention_are_forgotten_with_their_tokens() {
 }
 
 #[test]
+fn messages_of_chat_rooms_have_a_retention_of_their_own() {
+    let mut world = World::with(r#"{"retention":{"room_messages_hours":24}}"#);
+    world.open(1, "Tom", OfflineMode::Unread);
+    let talk = world.start(1, with_members(&["Tom"]));
+    let room = ConvCommand {
+        transient: Some(true),
+        ..ConvCommand::default()
+    };
+    let room = world.start(1, room);
+    let count = |world: &mut World, cid: &str| {
+        let ask = LogsCommand {
+            cid: Some(cid.to_owned()),
+            ..LogsCommand::default()
+        };
+        match world.ask(1, Command::logs(ask)) {
+            Command::Logs(body) => body.logs.len(),
+            other => panic!("no history: {other:?}"),
+        }
+    };
+    world.say(1, &talk);
+    world.say(1, &room);
+    world.wait(Duration::from_secs(23 * 3600));
+    world.wait(Duration::from_secs(1));
+    assert_eq!(count(&mut world, &room), 1);
+    for _ in 0..3 {
+        world.wait(Duration::from_secs(3601));
+    }
+    assert_eq!((count(&mut world, &room), count(&mut world, &talk)), (0, 1));
+}
+
+#[test]
 fn a_temporary_conversation_ends_and_says_so() {
     let mut world = World::with("{}");
     world.open(1, "Tom", OfflineMode::Unread);

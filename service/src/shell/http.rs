@@ -12,7 +12,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{ConnectInfo, Extension, Path, Query, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
@@ -49,6 +49,12 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=ut
 
 /// Characters of a web origin that are looked at.
 const ORIGIN_MAX: usize = 300;
+
+/// The paths by which the storage SDKs subscribe to a live query: objects of a storage that this service is not.
+const LIVE_QUERIES: &str = "/1.1/LiveQuery/";
+
+/// The number by which the storage SDKs know an operation that the app may not do.
+const FORBIDDEN: i32 = 119;
 
 /// Bytes of a request's body.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -417,12 +423,11 @@ async fn known_installation(
     ask(&shared, app, RestCall::Installation(call)).await
 }
 
-async fn nothing() -> Response {
-    answer(RestAnswer::refused(
-        404,
-        1,
-        "this service does not serve this path",
-    ))
+async fn nothing(uri: Uri) -> Response {
+    answer(match uri.path().starts_with(LIVE_QUERIES) {
+        true => RestAnswer::refused(403, FORBIDDEN, "this service has no live queries"),
+        false => RestAnswer::refused(404, 1, "this service does not serve this path"),
+    })
 }
 
 pub(super) fn session_token(headers: &HeaderMap) -> Option<String> {

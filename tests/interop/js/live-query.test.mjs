@@ -2,12 +2,14 @@
 // serve is refused at once, and no call waits for the SDK's time-out of 20 seconds.
 
 import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
 
 import initLiveQuery from 'leancloud-realtime-plugin-live-query';
 
 import { World, check } from './lib/world.mjs';
-import { within } from './lib/wait.mjs';
+import { until, within } from './lib/wait.mjs';
 
+const require = createRequire(import.meta.url);
 const world = await World.start();
 const { LiveQueryPlugin } = initLiveQuery;
 
@@ -33,12 +35,15 @@ check('a live-query client is logged in again by itself after the connection bro
   await within(again, 'it is logged in again', 10_000);
 });
 
-check('a subscription of a live query is refused at once', async () => {
-  const answer = await fetch(`${world.service.url}/1.1/LiveQuery/subscribe`, {
-    method: 'POST',
-    headers: { 'X-LC-Id': world.service.appId, 'X-LC-Key': world.service.appKey, 'Content-Type': 'application/json' },
-    body: JSON.stringify({ id: 'browser-1', query: { className: 'Todo' } }),
+check('a subscription of a live query is refused at once, in the form of the storage SDK', async () => {
+  const AV = require('leancloud-storage/live-query');
+  AV.init({ appId: world.service.appId, appKey: world.service.appKey, serverURL: world.service.url });
+  const query = new AV.Query('Todo').equalTo('state', 'open');
+  await assert.rejects(within(query.subscribe(), 'the subscription is refused', 5_000), error => {
+    assert.deepEqual([error.code, error.rawMessage], [119, 'this service has no live queries']);
+    return true;
   });
-  assert.equal(answer.status, 404);
-  assert.ok((await answer.json()).error);
+  await assert.rejects(within(AV.request({ method: 'POST', path: '/LiveQuery/unsubscribe', data: {} }), 'so is its end', 5_000), { code: 119 });
+  // The SDK logs out by itself and closes its connection, which would open again for ever.
+  await until('the connection is closed', () => !AV._config.realtime._openPromise);
 });

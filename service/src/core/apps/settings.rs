@@ -29,6 +29,7 @@ use super::rates::Rates;
 use crate::core::exchange::hook_call::HookName;
 
 const SECONDS_A_DAY: u64 = 86_400;
+const SECONDS_AN_HOUR: u64 = 3600;
 const YEAR: u64 = 365 * SECONDS_A_DAY;
 
 /// Why settings cannot be used.
@@ -160,6 +161,9 @@ pub struct Limits {
     pub unread_conversations: usize,
     /// Messages of one conversation that are pushed after login in push mode, 1 to 100. Default 20.
     pub pushed_messages: usize,
+    /// Messages that are pushed after a login of the first generation in push mode, those of all
+    /// conversations together, 1 to 100. Default 50.
+    pub peer_messages: usize,
     /// How long a pushed message may stay unacknowledged before it is sent again, in seconds,
     /// 1 to 3600. Default 30.
     pub redelivery_secs: u64,
@@ -179,6 +183,12 @@ pub struct Limits {
 pub struct Retention {
     /// Days a message is kept, 1 to 36500; absent or null means for ever. Default null.
     pub messages_days: Option<u64>,
+    /// Hours a message of a chat room is kept, 1 to 876000; absent or null means as long as other
+    /// messages. Default null.
+    pub room_messages_hours: Option<u64>,
+    /// Days for which a message is pushed after a login of the first generation in push mode, 1 to
+    /// 365. Default 7.
+    pub peer_messages_days: u64,
     /// Days a notification can be read again over REST, 1 to 365. Default 7.
     pub notifications_days: u64,
     /// Seconds for which a client's token of a message is remembered, 1 to 31536000, so that a repeated
@@ -221,7 +231,7 @@ impl Settings {
     }
 
     /// The ranges of the numbers that are no limits.
-    fn own_ranges(&self) -> [Range; 5] {
+    fn own_ranges(&self) -> [Range; 7] {
         [
             range("hooks.timeout_ms", self.hooks.timeout_ms, 100, 8000),
             range(
@@ -235,6 +245,18 @@ impl Settings {
                 self.retention.messages_days.unwrap_or(1),
                 1,
                 36_500,
+            ),
+            range(
+                "retention.room_messages_hours",
+                self.retention.room_messages_hours.unwrap_or(1),
+                1,
+                876_000,
+            ),
+            range(
+                "retention.peer_messages_days",
+                self.retention.peer_messages_days,
+                1,
+                365,
             ),
             range(
                 "retention.notifications_days",
@@ -253,7 +275,7 @@ impl Settings {
 }
 
 impl Limits {
-    fn ranges(&self) -> [Range; 14] {
+    fn ranges(&self) -> [Range; 15] {
         let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         [
             range("limits.members", count(self.members), 2, 10_000),
@@ -296,6 +318,7 @@ impl Limits {
                 1,
                 100,
             ),
+            range("limits.peer_messages", count(self.peer_messages), 1, 100),
             range("limits.redelivery_secs", self.redelivery_secs, 1, 3600),
             range(
                 "limits.session_token_ttl_secs",
@@ -369,6 +392,20 @@ impl Retention {
             .map(|days| Duration::from_secs(days.saturating_mul(SECONDS_A_DAY)))
     }
 
+    /// How long a message of a chat room is kept; `None` means for ever.
+    #[must_use]
+    pub fn room_messages(&self) -> Option<Duration> {
+        let own = self.room_messages_hours;
+        let own = own.map(|hours| Duration::from_secs(hours.saturating_mul(SECONDS_AN_HOUR)));
+        own.into_iter().chain(self.messages()).min()
+    }
+
+    /// For how long a message is pushed after a login of the first generation.
+    #[must_use]
+    pub const fn peer_messages(&self) -> Duration {
+        Duration::from_secs(self.peer_messages_days.saturating_mul(SECONDS_A_DAY))
+    }
+
     /// How long a client's token of a message is remembered; `None` means as long as the message.
     #[must_use]
     pub fn message_tokens(&self) -> Option<Duration> {
@@ -417,6 +454,7 @@ impl Default for Limits {
             unread_count: 100,
             unread_conversations: 50,
             pushed_messages: 20,
+            peer_messages: 50,
             redelivery_secs: 30,
             session_token_ttl_secs: 2 * SECONDS_A_DAY,
             session_max_secs: 30 * SECONDS_A_DAY,
@@ -429,6 +467,8 @@ impl Default for Retention {
     fn default() -> Self {
         Self {
             messages_days: None,
+            room_messages_hours: None,
+            peer_messages_days: 7,
             notifications_days: 7,
             message_tokens_secs: None,
         }

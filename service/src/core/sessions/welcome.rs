@@ -8,9 +8,10 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use sampan::model::{AppId, ClientId, ConversationId, Now, Timestamp};
-use sampan::wire::generated::{PatchItem, SessionCommand, UnreadTuple};
+use sampan::wire::generated::{DirectCommand, PatchItem, SessionCommand, UnreadTuple};
 use sampan::wire::{Command, OfflineMode};
 
 use crate::core::access::Operation;
@@ -21,7 +22,8 @@ use crate::core::machine::Core;
 use crate::core::messages::patch;
 use crate::core::messages::send::direct;
 use crate::core::messages::unread::{is_from_others, notification};
-use crate::storage::{Conversation, Edge, Kind, Member, Order, Span, Storage, Write};
+use crate::core::settings::Settings;
+use crate::storage::{Conversation, Edge, Kind, Member, Order, Place, Span, Storage, Write};
 
 /// The client understands edits and recalls (`configBitmap`, bit 0).
 const UNDERSTANDS_PATCHES: i64 = 1;
@@ -107,6 +109,50 @@ struct MissedCount {
 #[derive(Debug, Default)]
 struct PushStage {
     walk: Walk,
+    /// Of a login of the first generation, which watches others: the newest messages of the conversations
+    /// that were looked at. They are pushed at the end, those of all conversations together.
+    of_peers: Option<BTreeMap<Place, DirectCommand>>,
+}
+
+impl PushStage {
+    fn of(request: &SessionCommand) -> Self {
+        let watches = !request.session_peer_ids.is_empty();
+        Self {
+            walk: Walk::default(),
+            of_peers: watches.then(BTreeMap::new),
+        }
+    }
+
+    /// The messages that are pushed of a conversation, and how many of them at most.
+    fn bounds(&self, now: Now, settings: &Settings, member: &Member) -> (Span, usize) {
+        let mut since = member.received_until.max(member.joined_at);
+        let mut most = settings.limits.pushed_messages;
+        if self.of_peers.is_some() {
+            since = since.max(before(now.wall, settings.retention.peer_messages()));
+            most = settings.limits.peer_messages;
+        }
+        let older = Some(Edge {
+            at: since,
+            id: None,
+            included: false,
+        });
+        (Span { older, newer: None }, most)
+    }
+
+    /// Of the conversations together so many messages are pushed: the newest.
+    fn trim(&mut self, most: usize) {
+        if let Some(kept) = &mut self.of_peers {
+            while kept.len() > most {
+                kept.pop_first();
+            }
+        }
+    }
+}
+
+/// The time so long before another.
+fn before(time: Timestamp, span: Duration) -> Timestamp {
+    let span = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+    Timestamp::from_millis(time.as_millis().saturating_sub(span))
 }
 
 /// The edits and recalls that a client missed, told in rounds, the oldest first: the newest that a client was told is the
@@ -134,7 +180,7 @@ impl Welcome {
         match mode.unwrap_or(OfflineMode::Unread) {
             OfflineMode::Unread => stages.push_back(Stage::Unread(Unread::of(request, newest))),
             OfflineMode::Push if is_repeated => {}
-            OfflineMode::Push => stages.push_back(Stage::Push(PushStage::default())),
+            OfflineMode::Push => stages.push_back(Stage::Push(PushStage::of(request))),
         }
         stages.push_back(Stage::Broadcasts);
         let understands = request
@@ -467,6 +513,9 @@ impl<S: Storage> Core<S> {
     ) -> Result<bool, Failure> {
         let (app, client) = (&caller.app, caller.client());
         let Some(id) = push.walk.next(&self.storage, app, client).await? else {
+            let to = || Audience::Session(caller.session.clone());
+            let of_peers = push.of_peers.take().into_iter().flatten();
+            notices.extend(of_peers.map(|(_, down)| Notice::once(to(), Command::direct(down))));
             return Ok(true);
         };
         let own = (app, client);
@@ -488,13 +537,7 @@ impl<S: Storage> Core<S> {
             let write = Write::PutMember(app.clone(), id.clone(), member.clone());
             self.storage.apply(vec![write]).await?;
         }
-        let older = Some(Edge {
-            at: member.received_until.max(member.joined_at),
-            id: None,
-            included: false,
-        });
-        let span = Span { older, newer: None };
-        let most = self.settings_of(app).limits.pushed_messages;
+        let (span, most) = push.bounds(now, &self.settings_of(app), &member);
         let mut queue = self
             .storage
             .messages(app, &id, &span, Order::NewestFirst, most.saturating_add(1))
@@ -506,9 +549,15 @@ impl<S: Storage> Core<S> {
             let mut down = direct(&conversation, message);
             down.offline = Some(true);
             down.has_more = more.then_some(true);
-            let to = Audience::Session(caller.session.clone());
-            notices.push(Notice::once(to, Command::direct(down)));
+            match &mut push.of_peers {
+                Some(kept) => kept.extend([(message.place(), down)]),
+                None => {
+                    let to = Audience::Session(caller.session.clone());
+                    notices.push(Notice::once(to, Command::direct(down)));
+                }
+            }
         }
+        push.trim(most);
         Ok(false)
     }
 }

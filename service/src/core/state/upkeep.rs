@@ -6,11 +6,18 @@ use sampan::model::{AppId, ClientId, ConversationId};
 
 use crate::core::apps::app::{App, Apps};
 
+/// How long an app wants messages kept; `None` means for ever.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::core) struct KeptFor {
+    pub(in crate::core) in_rooms: Option<Duration>,
+    pub(in crate::core) elsewhere: Option<Duration>,
+}
+
 /// The progress of a pass.
 #[derive(Debug)]
 pub(in crate::core) struct RetentionPass {
     /// The apps that limit retention, and how long they want messages kept.
-    pub(in crate::core) apps: Vec<(AppId, Duration)>,
+    pub(in crate::core) apps: Vec<(AppId, KeptFor)>,
     /// The app that the pass is at.
     pub(in crate::core) app: usize,
     /// The conversation of that app that was finished last.
@@ -21,10 +28,13 @@ pub(in crate::core) struct RetentionPass {
 impl RetentionPass {
     pub(in crate::core) fn new(apps: &Apps) -> Self {
         let kept = |app: &App| {
-            Some((
-                app.credentials.id.clone(),
-                app.settings.retention.messages()?,
-            ))
+            let retention = &app.settings.retention;
+            let kept = KeptFor {
+                in_rooms: retention.room_messages(),
+                elsewhere: retention.messages(),
+            };
+            let limits = kept.in_rooms.or(kept.elsewhere).is_some();
+            limits.then(|| (app.credentials.id.clone(), kept))
         };
         Self {
             apps: apps.iter().filter_map(kept).collect(),

@@ -6,6 +6,7 @@ use sampan::wire::generated::{PresenceCommand, RoomCommand};
 
 use super::*;
 
+mod missed;
 mod signed;
 
 /// The MD5 of `Jerry:Tom`.

@@ -9,7 +9,7 @@ use sampan::model::{AppId, ConversationId, Now, Timestamp};
 
 use crate::core::machine::Core;
 use crate::core::state::upkeep::RetentionPass;
-use crate::storage::{Edge, Order, Span, Storage, StorageError, Write};
+use crate::storage::{Edge, Kind, Order, Span, Storage, StorageError, Write};
 
 /// From the end of a pass to the next: retention is counted in days.
 const REST: Duration = Duration::from_secs(3600);
@@ -51,11 +51,17 @@ impl<S: Storage> Core<S> {
             .conversations(&app, after.as_ref(), CONVERSATIONS_A_STEP)
             .await?;
         let is_end = conversations.len() < CONVERSATIONS_A_STEP;
-        let until = cut(self.stamps.proven(), kept);
+        let proven = self.stamps.proven();
         let mut left = MESSAGES_A_STEP;
         for conversation in conversations {
-            let forgotten = self.forget_in(&app, &conversation.id, until, left).await?;
-            left -= forgotten;
+            let kept = match conversation.kind {
+                Kind::Room => kept.in_rooms,
+                Kind::Normal | Kind::Temporary | Kind::System => kept.elsewhere,
+            };
+            if let Some(kept) = kept {
+                let until = cut(proven, kept);
+                left -= self.forget_in(&app, &conversation.id, until, left).await?;
+            }
             if left == 0 {
                 // There may be more here: the next step begins with this conversation again.
                 return Ok(());
@@ -112,7 +118,7 @@ mod tests {
     use crate::core::apps::app::{Apps, Credentials};
     use crate::core::apps::settings;
     use crate::core::state::entropy::Entropy;
-    use crate::storage::{Body, Conversation, Kind, MemoryStorage, Message};
+    use crate::storage::{Body, Conversation, MemoryStorage, Message};
 
     const DAY_MS: i64 = 86_400_000;
 
