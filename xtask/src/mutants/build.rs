@@ -223,7 +223,9 @@ fn programs(messages: &[Value]) -> Programs {
         let name = message.pointer("/target/name").and_then(Value::as_str);
         let manifest = message.get("manifest_path").and_then(Value::as_str);
         if let (Some(program), Some(name), Some(manifest)) = (program, name, manifest) {
-            let folder = Path::new(manifest).parent().unwrap_or(Path::new(""));
+            let folder = Path::new(manifest)
+                .parent()
+                .unwrap_or_else(|| Path::new(""));
             let key = (folder.to_string_lossy().into_owned(), name.to_owned());
             found.insert(key, PathBuf::from(program));
         }
