@@ -103,12 +103,14 @@ export class Service {
     const args = ['--listen', `127.0.0.1:${this.#port}`, '--data', this.#data];
     args.push('--app', `${this.appId}:${this.appKey}:${this.masterKey}`);
     if (this.#settings) args.push('--settings', this.#settings);
-    const child = spawn(binary(), args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    // The service has a variable of this name with another meaning.
+    const { SAMPAN_LOG, ...env } = process.env;
+    const child = spawn(binary(), args, { stdio: ['ignore', 'pipe', 'pipe'], env });
     running.add(child);
     child.once('exit', () => running.delete(child));
     child.stderr.setEncoding('utf8').on('data', text => {
       this.#log += text;
-      if (process.env.SAMPAN_LOG) process.stderr.write(text);
+      if (SAMPAN_LOG) process.stderr.write(text);
     });
     this.#child = child;
     this.#port = await within(this.#announcedPort(child), 'the service says where it listens', 30_000);
