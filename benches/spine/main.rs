@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `enqueue.rs` | making a message durable, beside a raw append and `fdatasync` |
 //! | `receive.rs` | from the service into the store, beside the official JavaScript SDK; an idle engine |
+//! | `catchup.rs` | an absence of 100,000 messages in 1,000 conversations, beside the same SDK: `cargo xtask bench catchup` |
 //! | `page.rs` | the newest twenty messages, out of the store and through the API |
 //! | `measure.rs` | percentiles, rows, and what the system says of a process |
 //!
@@ -11,6 +12,7 @@
 //! which runs in this one. Progress and conditions go to standard error, the rows to standard output. Processes are
 //! measured from `/proc`; where there is none, the bench says so and fails.
 
+mod catchup;
 mod enqueue;
 mod measure;
 mod page;
@@ -30,6 +32,9 @@ const KEY: &str = "spine-key";
 
 /// Makes this program a device that receives instead of the bench.
 const RECEIVE_MODE: &str = "--receive";
+
+/// Makes this program a device that comes back after an absence.
+const CATCH_UP_MODE: &str = "--catch-up";
 
 /// The amount of work.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -56,14 +61,31 @@ fn main() -> Outcome<()> {
     {
         return receive::device(rest);
     }
+    if let [mode, rest @ ..] = arguments.as_slice()
+        && mode == CATCH_UP_MODE
+    {
+        return catchup::device(rest);
+    }
     let is_quick = arguments.iter().any(|argument| argument == "--quick");
     let pace = if is_quick { Pace::Quick } else { Pace::Full };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    let rows = runtime.block_on(bench(pace))?;
+    let is_absence = arguments.iter().any(|argument| argument == "--absence");
+    let rows = runtime.block_on(async {
+        match is_absence {
+            true => absence(pace).await,
+            false => bench(pace).await,
+        }
+    })?;
     println!("{}", Value::Array(rows));
     Ok(())
+}
+
+async fn absence(pace: Pace) -> Outcome<Vec<Value>> {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    eprintln!("conditions: {}", measure::conditions());
+    catchup::rows(folder.path(), pace).await
 }
 
 async fn bench(pace: Pace) -> Outcome<Vec<Value>> {

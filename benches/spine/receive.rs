@@ -96,8 +96,8 @@ fn compare(ours: Figures, theirs: Figures, with_peer: bool) -> Vec<Value> {
     }
     let whose = "JavaScript SDK, nothing stored";
     let (their_rate, their_cost) = (median(theirs.per_second), median(theirs.microseconds_each));
-    let at_least = Target::AtLeast(1.0);
-    let at_most = Target::AtMost(1.0);
+    let at_least = Target::AtLeast(3.0);
+    let at_most = Target::AtMost(0.2);
     vec![
         beside(rate.0, (rate.1, rate.2), (their_rate, whose), at_least),
         beside(cost.0, (cost.1, cost.2), (their_cost, whose), at_most),
@@ -258,7 +258,7 @@ fn script() -> PathBuf {
 }
 
 /// True if the peer can run; says why not.
-fn has_peer(script: &Path) -> bool {
+pub(crate) fn has_peer(script: &Path) -> bool {
     let can = |program: &str| {
         let asked = Command::new(program).arg("--version").output();
         asked.is_ok_and(|answer| answer.status.success())

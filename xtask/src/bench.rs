@@ -28,6 +28,8 @@ struct Bench {
     /// The package and the `[[bench]]` target in it.
     package: &'static str,
     target: &'static str,
+    /// The arguments of the program beside the pace.
+    arguments: &'static [&'static str],
 }
 
 /// Every bench there is.
@@ -37,36 +39,49 @@ const BENCHES: &[Bench] = &[
         about: "the engine's main paths, beside a raw file and the JavaScript SDK",
         package: "sampan",
         target: "spine",
+        arguments: &[],
+    },
+    Bench {
+        name: "catchup",
+        about: "what an absence of 100,000 messages costs, beside the JavaScript SDK",
+        package: "sampan",
+        target: "spine",
+        arguments: &["--absence"],
     },
     Bench {
         name: "views",
         about: "what one update of a timeline and of a list costs",
         package: "sampan",
         target: "views",
+        arguments: &[],
     },
     Bench {
         name: "connections",
         about: "what an idle connection costs the service",
         package: "sampan-service",
         target: "connections",
+        arguments: &[],
     },
     Bench {
         name: "service-fair",
         about: "one client does its worst with each command, another one's echo is timed",
         package: "sampan-service",
         target: "fair",
+        arguments: &[],
     },
     Bench {
         name: "service",
         about: "what a message costs the service, its start, and messages a second",
         package: "sampan-service",
         target: "service",
+        arguments: &[],
     },
     Bench {
         name: "store",
         about: "what storing, reading, enqueueing and opening cost",
         package: "sampan",
         target: "store",
+        arguments: &[],
     },
 ];
 
@@ -158,8 +173,9 @@ impl Request {
 fn measure(bench: &Bench, pace: Pace, tree: &Tree) -> Result<Vec<u8>, Problem> {
     let mut command = Command::new(cargo());
     command.args(["bench", "--package", bench.package, "--bench", bench.target]);
+    command.arg("--").args(bench.arguments);
     if pace == Pace::Quick {
-        command.args(["--", "--quick"]);
+        command.arg("--quick");
     }
     let output = command
         .current_dir(&tree.root)
