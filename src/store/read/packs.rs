@@ -33,6 +33,9 @@ pub(crate) enum PackHome {
     Row,
 }
 
+/// Messages for which a page has room at once: more than most pages have, and less than a large allocation.
+const USUAL_PAGE: usize = 64;
+
 /// How many messages of a page are looked at for the sender of the next.
 const NEAR: usize = 4;
 
@@ -206,7 +209,7 @@ impl Snapshot<'_> {
         direction: Direction,
         limit: usize,
     ) -> Result<Vec<(Position, Option<StoredMessage>)>, StoreError> {
-        let mut found = Vec::with_capacity(limit.min(Self::PAGE_MAX));
+        let mut found = Vec::with_capacity(limit.min(USUAL_PAGE));
         let place = from.map(|from| key::among_packs(number, from));
         let first = match (&place, direction) {
             (None, _) => None,
