@@ -7,6 +7,7 @@
     reason = "a panic in a test is a failing test"
 )]
 
+mod drafts;
 mod files;
 mod java;
 mod objc;

@@ -187,3 +187,22 @@ fn a_draft_that_was_sent_soon_afterwards_is_listed_and_not_kept() {
     );
     assert_eq!(cache.drafts.len(), 1);
 }
+
+/// The same message at two times is one message, with the content of the later edit, wherever that row stands.
+#[test]
+fn of_two_rows_of_a_message_the_edited_one_counts() {
+    for rows in [["old", "new"], ["new", "old"]] {
+        let phone = Phone::with(SCHEMA);
+        for (number, words) in rows.iter().enumerate() {
+            let edited = if *words == "new" { 1_500.0 } else { 0.0 };
+            // The device's clock wrote the fraction; the service's time counts more.
+            let at = if number == 0 { 1_000.25 } else { 1_001.0 };
+            phone.does(&format!(
+                "INSERT INTO {COLUMNS} VALUES ('m1', 'tea', 'ben', {at}, 0, 0, {edited}, 0, NULL, '{words}', 2, 0)"
+            ));
+        }
+        let cache = phone.reads();
+        assert_eq!(lines(&cache), ["tea/1001 m1 ben: new"], "{rows:?}");
+        assert_eq!((cache.repeated, cache.rows), (1, 2));
+    }
+}

@@ -125,3 +125,21 @@ fn an_empty_binary_text_of_the_early_versions_is_a_lost_content() {
         ["tea/1000 m1 ann: (lost)", "tea/2000 m2 ann: "]
     );
 }
+
+/// A flag that is set to no mentions nobody.
+#[test]
+fn a_message_mentions_all_only_where_the_flag_is_one() {
+    let phone = Phone::with(SCHEMA);
+    phone.does(
+        "INSERT INTO message VALUES
+         ('tea', 1000, 'm1', 'ann', 'one', 0, NULL, NULL, NULL, 0, NULL, 2, 1),
+         ('tea', 2000, 'm2', 'ann', 'two', 0, NULL, NULL, NULL, 1, NULL, 2, 1);",
+    );
+    let all: Vec<Option<bool>> = phone
+        .reads()
+        .messages
+        .iter()
+        .map(|message| message.mentions.as_ref().map(|it| it.all))
+        .collect();
+    assert_eq!(all, [Some(false), Some(true)]);
+}
