@@ -39,6 +39,11 @@ pub struct ClientOptions {
     /// Signs the operations that need a signature at the service; none where no operation needs one.
     #[uniffi(default)]
     pub signer: Option<Arc<dyn Signer>>,
+    /// True: the signer signs each connection. `SigningRequest.SignIn` reaches the signer whenever a session opens, and
+    /// the session stays closed while the signer does not answer. False, the default: the signer signs a sign-in, and
+    /// a broken session opens again with the token that the service gave.
+    #[uniffi(default = false)]
+    pub signs_each_connection: bool,
     /// The key of the store on this device: 64 hexadecimal digits, from the Keychain or Keystore. None: the store
     /// is not encrypted.
     #[uniffi(default)]
@@ -52,6 +57,7 @@ impl fmt::Debug for ClientOptions {
             .field("own_device_id", &self.device_id.is_some())
             .field("with_account", &self.account_session.is_some())
             .field("signed", &self.signer.is_some())
+            .field("signs_each_connection", &self.signs_each_connection)
             .field("encrypted", &self.store_key.is_some())
             .finish()
     }
@@ -74,6 +80,7 @@ impl ClientOptions {
             key,
             signer: self.signer.map(signer_of),
             account: self.account_session,
+            signs_each_connection: self.signs_each_connection,
         })
     }
 }

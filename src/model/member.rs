@@ -68,7 +68,8 @@ pub struct MembersNotice {
     pub event: MembersEvent,
     /// The members that changed.
     pub members: Vec<ClientId>,
-    /// The author of the change; none where this device found the change by comparing lists after an absence.
+    /// The author of the change; none where this device found the change by comparing lists after an absence, and the
+    /// service's REST interface, which keeps missed notifications for some days, did not tell the author.
     pub by: Option<ClientId>,
     /// The time of the change, by the service's clock; none where the service does not tell it.
     pub at: Option<Timestamp>,

@@ -27,6 +27,11 @@ impl AccountService {
         Self(FileService::new(config, transport))
     }
 
+    /// The REST interface.
+    pub(super) fn rest(&self) -> FileService {
+        self.0.clone()
+    }
+
     /// Asks for the signature of a sign-in.
     pub(super) async fn sign(&self, session: &Secret) -> Result<OperationSignature, Unsigned> {
         let body = account::sign_request(session);

@@ -25,6 +25,7 @@ pub(crate) struct OpenOptions {
     pub(crate) key: Option<StoreKey>,
     pub(crate) signer: Option<Signer>,
     pub(crate) account: Option<Secret>,
+    pub(crate) signs_each_connection: bool,
 }
 
 /// Asks the app's own server for a signature; the text of a failure goes back to the caller.
@@ -68,6 +69,8 @@ pub(crate) struct ClientCore {
     pub(super) device_id: Option<String>,
     /// The account session with which the client signs in now.
     pub(super) account: Mutex<Option<Secret>>,
+    /// The signer is asked at each connection, and no token is used.
+    pub(super) signs_each_connection: bool,
     /// The state that was told last.
     pub(super) told: ToldState,
     /// The drafts, until the store has them.
@@ -115,6 +118,7 @@ impl ClientParts {
     /// The operations of the client that are signed.
     pub(super) fn signing(&self) -> Signing {
         match (self.signer.get(), self.core.account()) {
+            (Some(_), _) if self.core.signs_each_connection => Signing::SignedEachTime,
             (Some(_), _) => Signing::Signed,
             (None, Some(_)) => Signing::SignIns,
             (None, None) => Signing::Unsigned,
@@ -155,6 +159,7 @@ impl OpenedClient {
                 store,
                 tag: None,
                 device_id: None,
+                signs_each_connection: false,
                 account: Mutex::default(),
                 told: ToldState::default(),
                 drafts: Drafts::default(),

@@ -136,6 +136,7 @@ impl Clients {
             store: StoreHandle::new(self.opener(&id, Arc::clone(&key))),
             tag: options.tag,
             device_id: options.device_id,
+            signs_each_connection: options.signs_each_connection,
             account: Mutex::new(options.account),
             told: ToldState::default(),
             drafts: Drafts::default(),

@@ -26,7 +26,7 @@ use super::callers::Answer;
 use super::client_parts::{ClientCore, OpenedClient};
 use super::clients::{Clients, FinishedTask, Next};
 use super::clock::Clock;
-use super::engine_ports::{ClaimedWriter, EnginePorts, Signed};
+use super::engine_ports::{ClaimedWriter, EnginePorts, MissedAnswer, Signed};
 use super::inbox::Asked;
 use super::mailbox::Command;
 use super::outward::Outward;
@@ -77,6 +77,7 @@ enum Input {
     Command(Command),
     Link(LinkInput),
     Signed(Signed),
+    Missed(MissedAnswer),
     Uploaded(FinishedStep),
     Reopened(Box<Reopened>),
     Client(FinishedTask),
@@ -122,6 +123,7 @@ impl Driver {
                 Failures::new(Arc::clone(&board), publisher.clone()),
             ),
             signing: JoinSet::new(),
+            missing: JoinSet::new(),
             callers,
             publisher,
             board,
@@ -205,6 +207,7 @@ impl Driver {
             clock,
             sockets,
             signing,
+            missing,
             uploads,
             ..
         } = self.turns.ports_mut();
@@ -216,6 +219,7 @@ impl Driver {
             },
             input = sockets.next() => Input::Link(input),
             Some(Ok(signed)) = signing.join_next() => Input::Signed(signed),
+            Some(Ok(missed)) = missing.join_next() => Input::Missed(missed),
             finished = uploads.next() => Input::Uploaded(finished),
             reopened = self.background.next() => Input::Reopened(Box::new(reopened)),
             finished = self.clients.next() => Input::Client(finished),
@@ -250,6 +254,9 @@ impl Driver {
         if let Some(finished) = ports.uploads.try_next() {
             return Some(Input::Uploaded(finished));
         }
+        if let Some(Ok(missed)) = ports.missing.try_join_next() {
+            return Some(Input::Missed(missed));
+        }
         match ports.signing.try_join_next() {
             Some(Ok(signed)) => Some(Input::Signed(signed)),
             Some(Err(_)) | None => None,
@@ -268,6 +275,7 @@ impl Driver {
                     self.turns.account_refused(slot, effect, (code, reason));
                 }
             },
+            Input::Missed((slot, effect, told)) => self.turns.missed(slot, effect, told),
             Input::Uploaded((slot, effect, outcome)) => self.turns.uploaded(slot, effect, outcome),
             Input::Reopened(reopened) => self.reopened(*reopened),
             Input::Client(finished) => self.finished(finished),

@@ -21,6 +21,7 @@ use super::clock::{self, Clock};
 use super::inbox::ImportState;
 use super::mailbox::RequestAnswer;
 use super::marks::Touched;
+use super::missed;
 use super::ports::{InboxRemainder, Ports};
 use super::publish::Publisher;
 use super::sockets::Sockets;
@@ -34,9 +35,11 @@ use crate::model::{
 use crate::store::{Batch, Commit, CommitClass, Dropped, OpenReport, StoreError, Tended, Writer};
 use crate::sync::link::{ClientSlot, LinkEffect, LinkInput};
 use crate::sync::{
-    EffectId, MediaEffect, OperationSignature, Randomness, Reply, RequestError, RequestId,
+    EffectId, MediaEffect, MissedQuestion, OperationSignature, Randomness, Reply, RequestError,
+    RequestId,
 };
 use crate::views::{Holds, SyncState, Typing};
+use crate::wire::Envelope;
 
 /// How long the app's signer may take. It asks the app's own server, over whatever network there is.
 const SIGN_TIMEOUT: Duration = Duration::from_secs(60);
@@ -44,12 +47,16 @@ const SIGN_TIMEOUT: Duration = Duration::from_secs(60);
 /// A signer's answer, and whose it is.
 pub(super) type Signed = (ClientSlot, EffectId, Result<OperationSignature, Unsigned>);
 
+/// The notifications that a client missed, and the number of the question for them.
+pub(super) type MissedAnswer = (ClientSlot, EffectId, Vec<Envelope>);
+
 /// The world around the turn loop: clocks, sockets, signers, and those who wait or watch.
 pub(super) struct EnginePorts {
     pub(super) clock: Clock,
     pub(super) sockets: Sockets,
     pub(super) accounts: AccountService,
     pub(super) signing: JoinSet<Signed>,
+    pub(super) missing: JoinSet<MissedAnswer>,
     pub(super) uploads: Uploads,
     pub(super) callers: Callers,
     pub(super) publisher: Publisher,
@@ -231,6 +238,23 @@ impl Ports for EnginePorts {
             };
             (slot, effect, outcome)
         });
+    }
+
+    fn ask_missed(
+        &mut self,
+        slot: ClientSlot,
+        client: &ClientId,
+        question: MissedQuestion,
+    ) -> bool {
+        let (rest, client) = (self.accounts.rest(), client.clone());
+        let is_reachable = rest.has_address();
+        if is_reachable {
+            self.missing.spawn(async move {
+                let effect = question.effect;
+                (slot, effect, missed::ask(rest, client, question).await)
+            });
+        }
+        is_reachable
     }
 
     fn media(&mut self, slot: ClientSlot, client: &ClientId, effect: MediaEffect) {

@@ -37,6 +37,7 @@
 //! | `refreshes.rs` | the number of running refreshes |
 //! | `roles.rs` | the roles of members, over HTTP |
 //! | `accounts.rs` | signing in with the session of an account |
+//! | `missed.rs` | asking for the notifications that a client missed |
 //! | `unsent.rs` | the unsent work that signing out counts |
 //! | `refresh.rs` | [`Refreshed`]: connect, send, catch up, and restore the state from before |
 //! | `events.rs` | changes of the store, as events |
@@ -87,6 +88,7 @@ mod live;
 mod mailbox;
 mod marks;
 mod members;
+mod missed;
 mod online;
 mod online_wish;
 mod outbox;

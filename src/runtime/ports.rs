@@ -10,7 +10,9 @@ use crate::model::{
 };
 use crate::store::Dropped;
 use crate::sync::link::{ClientSlot, LinkEffect, LinkInput};
-use crate::sync::{EffectId, MediaEffect, Randomness, Reply, RequestError, RequestId};
+use crate::sync::{
+    EffectId, MediaEffect, MissedQuestion, Randomness, Reply, RequestError, RequestId,
+};
 use crate::views::{Holds, SyncState, Typing};
 
 /// The world around a [`TurnLoop`](super::TurnLoop). No method waits.
@@ -62,6 +64,17 @@ pub trait Ports {
         effect: EffectId,
         operation: SigningRequest,
     );
+
+    /// Asks the service over HTTP for what a client missed, and says if it can be asked; the answer is handed to
+    /// [`TurnLoop::missed`](super::TurnLoop::missed).
+    fn ask_missed(
+        &mut self,
+        _slot: ClientSlot,
+        _client: &ClientId,
+        _question: MissedQuestion,
+    ) -> bool {
+        false
+    }
 
     /// Works on a client's files. The result of a step of an upload goes to
     /// [`TurnLoop::uploaded`](super::TurnLoop::uploaded).

@@ -30,6 +30,7 @@ use crate::sync::link::{
 use crate::sync::{
     ClientInput, Effect, EffectId, Import, OperationSignature, Request, UploadError, Uploaded,
 };
+use crate::wire::Envelope;
 
 /// The work that a turn left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,6 +222,13 @@ impl<P: Ports> TurnLoop<P> {
     ) {
         self.tell_client(slot, |client, now| {
             client.handle(now, ClientInput::Signed { effect, outcome })
+        });
+    }
+
+    /// Hands in what a client missed; nothing if the service was not reached.
+    pub fn missed(&mut self, slot: ClientSlot, effect: EffectId, told: Vec<Envelope>) {
+        self.tell_client(slot, |client, now| {
+            client.handle(now, ClientInput::MissedTold { effect, told })
         });
     }
 
@@ -518,12 +526,18 @@ impl<P: Ports> TurnLoop<P> {
         for request in after.requests {
             self.link(LinkInput::Submit { slot, request });
         }
+        let mut unasked = None;
         for effect in after.effects {
             match effect {
                 Effect::Sign { effect, operation } => {
                     self.ports.sign(slot, &client, effect, operation);
                 }
                 Effect::Media(effect) => self.ports.media(slot, &client, effect),
+                Effect::AskMissed(question) => {
+                    let effect = question.effect;
+                    let asks = self.ports.ask_missed(slot, &client, question);
+                    unasked = (!asks).then_some(effect);
+                }
             }
         }
         if let Some(wish) = after.wish {
@@ -531,6 +545,9 @@ impl<P: Ports> TurnLoop<P> {
         }
         if !after.events.is_empty() {
             self.ports.publish(after.events);
+        }
+        if let Some(effect) = unasked {
+            self.missed(slot, effect, Vec::new());
         }
     }
 

@@ -211,6 +211,11 @@ impl FileService {
         }
     }
 
+    /// True if the address of the REST interface is known.
+    pub(super) const fn has_address(&self) -> bool {
+        self.base.is_some()
+    }
+
     /// Posts to the REST interface; any status is an answer.
     pub(super) async fn post(
         &self,

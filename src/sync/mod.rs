@@ -60,7 +60,9 @@ pub use request::{
     RetryMessage, SendMedia, SendMessage, SetAttributes, SetMuted, SetName, SetTyping, SignIn,
     TakeRoles, Token,
 };
-pub use step::{ClientInput, Effect, EffectId, MediaEffect, OperationSignature, Step};
+pub use step::{
+    ClientInput, Effect, EffectId, MediaEffect, MissedQuestion, OperationSignature, Step,
+};
 pub use upload::{UploadError, Uploaded};
 
 #[cfg(test)]

@@ -8,11 +8,13 @@ use super::link::{Delivery, LinkRequest, LinkWish};
 use super::request::{Caller, Reply, Request, RequestError, RequestId};
 use super::upload::{UploadError, Uploaded};
 
+use crate::Secret;
 pub use crate::model::OperationSignature;
 use crate::model::{
-    MembersNotice, Message, OutboxEntryId, SessionState, SigningRequest, WatchedClient,
+    MembersNotice, Message, OutboxEntryId, SessionState, SigningRequest, Timestamp, WatchedClient,
 };
 use crate::store::Upload;
+use crate::wire::Envelope;
 
 /// One thing that happened to a client.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,6 +51,13 @@ pub enum ClientInput {
         /// The upload's result, or why there is none.
         outcome: Result<Uploaded, UploadError>,
     },
+    /// The service told the notifications that this client missed, or was not reached.
+    MissedTold {
+        /// The effect that asked.
+        effect: EffectId,
+        /// Changes of conversations and their members, oldest first; none if the service was not reached.
+        told: Vec<Envelope>,
+    },
     /// The time that the last step asked for has come.
     Woke,
 }
@@ -64,7 +73,7 @@ pub struct Step {
     /// Acknowledgements for the service: they may leave when all that was written until now is
     /// durable, cache writes included. Losing one is harmless; sending one early is not.
     pub acknowledgements: Vec<LinkRequest>,
-    /// Work outside: signatures, uploads.
+    /// Work outside: signatures, uploads, questions over HTTP.
     pub effects: Vec<Effect>,
     /// The client's need of the link, if that changed.
     pub wish: Option<LinkWish>,
@@ -125,6 +134,20 @@ pub enum Effect {
     },
     /// Work on files that messages wait for.
     Media(MediaEffect),
+    /// Ask over HTTP for the notifications that this client missed; the answer comes back as
+    /// [`ClientInput::MissedTold`].
+    AskMissed(MissedQuestion),
+}
+
+/// The question for the notifications that a client missed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissedQuestion {
+    /// The number of the effect.
+    pub effect: EffectId,
+    /// Notifications from then on are asked for.
+    pub since: Timestamp,
+    /// The token of the session.
+    pub token: Secret,
 }
 
 /// Work on files that messages wait for.

@@ -1,5 +1,6 @@
 //! The live list of a conversation's members, or of its silenced or blocked clients.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::{ClientId, CommitSeq, Count, MemberRole};
@@ -35,6 +36,11 @@ pub struct MemberListOptions {
     /// The rows of the first window, 1 to 500.
     #[uniffi(default = 100)]
     pub page: u32,
+    /// True: the rows tell which members are online (`MemberRow.online`). While the session is open, the engine asks
+    /// the service for the members in the window: when the list is opened, made larger or refreshed, and once a
+    /// minute. The service answers for 20 clients at a time.
+    #[uniffi(default = false)]
+    pub online: bool,
 }
 
 impl Default for MemberListOptions {
@@ -42,6 +48,7 @@ impl Default for MemberListOptions {
         Self {
             group: None,
             page: 100,
+            online: false,
         }
     }
 }
@@ -57,6 +64,10 @@ pub struct MemberRow {
     pub is_me: bool,
     /// True if the member is silenced, as far as the service told.
     pub silenced: bool,
+    /// True if the member is signed in on at least one device, as the service told last. None for a list without
+    /// `MemberListOptions.online`, and until the service has told it.
+    #[uniffi(default)]
+    pub online: Option<bool>,
 }
 
 edits! {
@@ -122,6 +133,8 @@ pub struct MemberView {
     total: usize,
     /// The last reading of the window, before it was cut to the limit.
     shown: Option<(usize, usize)>,
+    /// The members and their presence, as the service told; none for a list without presence.
+    online: Option<BTreeMap<ClientId, bool>>,
 }
 
 impl MemberView {
@@ -135,7 +148,33 @@ impl MemberView {
             seq: CommitSeq::default(),
             total: 0,
             shown: None,
+            online: options.online.then(BTreeMap::new),
         }
+    }
+
+    /// The clients of the window, for a list with presence.
+    #[must_use]
+    pub fn wants_online(&self) -> Option<Vec<ClientId>> {
+        self.online.as_ref()?;
+        let rows = self.windows.newest().iter();
+        Some(rows.map(|row| row.client.clone()).collect())
+    }
+
+    /// Takes the service's answer: the clients of the question, and those of them that are online. True if that is news.
+    pub fn note_online(&mut self, asked: Vec<ClientId>, online: &[ClientId]) -> bool {
+        let told: BTreeMap<ClientId, bool> = asked
+            .into_iter()
+            .map(|client| {
+                let is_online = online.contains(&client);
+                (client, is_online)
+            })
+            .collect();
+        let is_news = self.online.as_ref().is_some_and(|known| *known != told);
+        if is_news {
+            self.online = Some(told);
+            self.shown = None;
+        }
+        is_news
     }
 
     /// The group of the view.
@@ -194,7 +233,7 @@ impl MemberView {
         conversation: ConversationNumber,
     ) -> Result<(), StoreError> {
         let stored = snapshot.shown_row(conversation)?;
-        let mut rows = stored.map_or_else(Vec::new, |row| rows_of(self.group, snapshot, &row));
+        let mut rows = stored.map_or_else(Vec::new, |row| self.rows_of(snapshot, &row));
         let total = rows.len();
         rows.truncate(self.limit);
         let shown = Some((total, rows.len()));
@@ -209,28 +248,25 @@ impl MemberView {
         self.shown = shown;
         Ok(())
     }
-}
 
-/// All rows of a group, in order.
-fn rows_of(
-    group: MemberGroup,
-    snapshot: &Snapshot<'_>,
-    stored: &ConversationRow,
-) -> Vec<MemberRow> {
-    let (me, lists) = (snapshot.owner(), &stored.lists);
-    let row = |client: &ClientId| MemberRow {
-        client: client.clone(),
-        role: lists.role_of(client, stored.creator.as_ref()),
-        is_me: client == me,
-        silenced: lists.silenced.contains(client),
-    };
-    let members = stored.members.iter().map(row);
-    let mut rows: Vec<MemberRow> = match group {
-        MemberGroup::Members => members.collect(),
-        MemberGroup::Managers => members.filter(|it| it.role != MemberRole::Member).collect(),
-        MemberGroup::Silenced => lists.silenced.iter().map(row).collect(),
-        MemberGroup::Blocked => lists.blocked.iter().map(row).collect(),
-    };
-    rows.sort_by_key(|row| row.role);
-    rows
+    /// All rows of the group, in order.
+    fn rows_of(&self, snapshot: &Snapshot<'_>, stored: &ConversationRow) -> Vec<MemberRow> {
+        let (me, lists) = (snapshot.owner(), &stored.lists);
+        let row = |client: &ClientId| MemberRow {
+            client: client.clone(),
+            role: lists.role_of(client, stored.creator.as_ref()),
+            is_me: client == me,
+            silenced: lists.silenced.contains(client),
+            online: self.online.as_ref().and_then(|it| it.get(client).copied()),
+        };
+        let members = stored.members.iter().map(row);
+        let mut rows: Vec<MemberRow> = match self.group {
+            MemberGroup::Members => members.collect(),
+            MemberGroup::Managers => members.filter(|it| it.role != MemberRole::Member).collect(),
+            MemberGroup::Silenced => lists.silenced.iter().map(row).collect(),
+            MemberGroup::Blocked => lists.blocked.iter().map(row).collect(),
+        };
+        rows.sort_by_key(|row| row.role);
+        rows
+    }
 }

@@ -9,7 +9,18 @@ use super::command::{Command, Envelope};
 use super::error::WireError;
 use super::generated::{ConvCommand, ConvMemberInfo, JsonObjectMessage, OpType, RcpCommand};
 use super::json::{parse_object, take_if, take_text};
-use crate::model::Timestamp;
+use super::roles::encoded;
+use crate::model::{ClientId, Timestamp};
+
+/// The path and query that ask a service for what a client missed since a time, below the service's address.
+#[must_use]
+pub fn missed_path(client: &ClientId, since: Timestamp) -> String {
+    let client = encoded(client.as_str());
+    let since = since.as_millis();
+    format!(
+        "/1.1/rtm/notifications?client_id={client}&start_ts={since}&notification_type=permanent"
+    )
+}
 
 /// The spelling of operations and attributes in an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -43,7 +43,7 @@ pub fn managers(text: &str) -> Result<Vec<ClientId>, WireError> {
 }
 
 /// A text as it may stand in a query.
-fn encoded(text: &str) -> String {
+pub(super) fn encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

@@ -94,9 +94,14 @@ impl Place {
         device
     }
 
+    /// The address of the service's socket, where no router is asked.
+    pub(crate) async fn socket_url(&self) -> String {
+        socket_url(&self.service, APP).await.unwrap()
+    }
+
     /// A raw connection on which `client` is signed in.
     pub(crate) async fn raw(&self, client: &str) -> (RawConnection, ClientId) {
-        let url = socket_url(&self.service, APP).await.unwrap();
+        let url = self.socket_url().await;
         let raw = RawConnection::open(&url, app()).await.unwrap();
         let client = id(client);
         raw.sign_in(&client).await.unwrap();

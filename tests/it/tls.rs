@@ -101,7 +101,7 @@ async fn an_authority_that_nobody_named_is_not_trusted() {
     assert!(matches!(failure, ConnectionFailure::Untrusted { .. }));
 }
 
-/// S018: clear text to another machine is refused before a byte is sent, unless the app allows it.
+/// S018, S033: clear text to another machine is refused before a byte is sent, unless the app allows it.
 #[tokio::test]
 async fn clear_text_leaves_the_machine_only_where_the_app_allows_it() {
     let folder = tempfile::tempdir().unwrap();

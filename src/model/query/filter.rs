@@ -13,15 +13,17 @@
 //! | `$exists`, `$size` | the key is there or not; the array has that length |
 //! | `$in`, `$all` | one or all of the listed values are equal in the sense above |
 //! | `$regex` with `$options` | a text matches; see [`pattern`] |
+//! | `$nearSphere`, `$within` with `$box` | a `GeoPoint` near a point, up to `$maxDistance…` and from `$minDistance…` where these are given; one in a box |
 //! | `$or`, `$and` | one or all of the listed filters hold |
 //!
 //! A date is `{"__type": "Date", "iso": …}` and compares with dates and with ISO texts such as
-//! `createdAt`. Geo operators, sub-queries and everything else are typed errors, which the service
+//! `createdAt`. Other geo operators, sub-queries and everything else are typed errors, which the service
 //! answers with 4310. Every limit is a constant here, so that one query takes a bounded amount of
 //! memory; the time it takes is counted in [`pattern::Steps`].
 
 mod operator;
 pub mod pattern;
+mod place;
 
 use std::collections::BTreeSet;
 
@@ -70,7 +72,7 @@ pub enum FilterError {
     /// An operator that does not exist here.
     #[error("where has an operator that is not supported: {0}")]
     UnknownOperator(String),
-    /// An operator that compares places on the earth.
+    /// An operator of places on the earth that no SDK offers.
     #[error("where has a geo operator, which is not supported: {0}")]
     Geo(String),
     /// An operator's value is of the wrong type.

@@ -51,6 +51,7 @@ use self::history::question::HistoryQuestion;
 use self::incoming::asked_members::MembersQuestion;
 use self::incoming::edits::EarlyEdits;
 use self::incoming::messages::Receiver;
+use self::incoming::missed::Missed;
 pub use self::incoming::typing::TypingClients;
 use self::incoming::typing::Writers;
 use self::incoming::unread::Told;
@@ -94,6 +95,7 @@ pub struct Client {
     told: Told,
     early_edits: EarlyEdits,
     notices: Notices,
+    missed: Missed,
     writers: Writers,
     own_typing: OwnTyping,
     watches: Watches,
@@ -209,6 +211,7 @@ impl Client {
             told: Told::default(),
             early_edits: EarlyEdits::default(),
             notices: Notices::default(),
+            missed: Missed::default(),
             writers: Writers::default(),
             own_typing: OwnTyping::default(),
             watches: Watches::default(),
@@ -262,6 +265,7 @@ impl Client {
                 reason,
             } => self.account_refused(turn, effect, code, reason)?,
             ClientInput::Uploaded { effect, outcome } => self.uploaded(turn, effect, outcome)?,
+            ClientInput::MissedTold { effect, told } => self.missed_told(turn, effect, told)?,
             ClientInput::Woke => {}
         }
         self.pump(turn)?;
@@ -521,6 +525,7 @@ impl Client {
         self.requeue_in_flight(turn);
         self.reads.forget_connection();
         self.forget_tails(turn)?;
+        self.forget_missed(turn);
         self.receiver.forget_connection();
         self.told.forget_connection();
         self.early_edits.forget_connection();

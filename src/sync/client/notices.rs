@@ -99,8 +99,8 @@ impl Client {
         }
     }
 
-    /// Tells the app the difference of two lists of members: who joined and who left, without an author. The
-    /// notification of the same change may still come, with the time of the row.
+    /// Tells the app the difference of two lists of members: who joined and who left. Missed notifications tell the
+    /// authors. The notification of the same change may still come, with the time of the row.
     pub(in crate::sync::client) fn tell_difference(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -129,7 +129,7 @@ impl Client {
             };
             let tells = !notice.members.is_empty();
             if tells && self.notices.is_first(number, changed_at, &notice) {
-                turn.step.notices.push(notice);
+                self.tell_compared(turn, notice);
             }
         };
         if came.contains(&me) {

@@ -248,7 +248,9 @@ impl Client {
 
     /// The stored token, where this opening may use it: a new sign-in proves itself anew.
     fn usable_token(&self, turn: &Turn<'_, '_>) -> Option<Secret> {
-        if self.session.claim == Claim::New || self.session.token_use == TokenUse::Rejected {
+        let is_rejected = self.session.token_use == TokenUse::Rejected;
+        let is_signed = self.settings.signing == Signing::SignedEachTime;
+        if self.session.claim == Claim::New || is_rejected || is_signed {
             return None;
         }
         valid_token(turn)
@@ -354,6 +356,7 @@ impl Client {
             // Edits are told from the first opening on; older ones come with history.
             row.last_patch_at = row.last_patch_at.or(Some(opened_at));
         });
+        self.ask_missed(turn);
         self.receiver.opened(opened_at);
         self.tails.opened(at);
         self.directory.opened(opened_at);
@@ -569,7 +572,7 @@ impl Client {
 }
 
 /// The stored token, while it is good by this device's clock.
-fn valid_token(turn: &Turn<'_, '_>) -> Option<Secret> {
+pub(super) fn valid_token(turn: &Turn<'_, '_>) -> Option<Secret> {
     let snapshot = turn.overlay.snapshot();
     let row = snapshot.session();
     let good_until = row.token_expires_at?;

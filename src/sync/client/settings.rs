@@ -30,4 +30,14 @@ pub enum Signing {
     SignIns,
     /// The app has a signer: it is asked whenever an operation that needs it is sent.
     Signed,
+    /// The same, and each opening of a session is signed: no token takes the place of a signature.
+    SignedEachTime,
+}
+
+impl Signing {
+    /// True if the app's signer signs operations.
+    #[must_use]
+    pub const fn is_signed(self) -> bool {
+        matches!(self, Self::Signed | Self::SignedEachTime)
+    }
 }

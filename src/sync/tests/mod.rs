@@ -11,6 +11,7 @@ mod holes;
 mod lanes;
 mod link;
 mod members;
+mod missed;
 mod options;
 mod out_of_turn;
 mod patches;

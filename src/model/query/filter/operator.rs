@@ -6,6 +6,7 @@ use crate::model::Timestamp;
 use serde_json::{Map, Value};
 
 use super::pattern::{Pattern, Steps};
+use super::place::{self, NoPlace, Region};
 use super::{Budget, FilterError};
 use crate::model::query::value;
 
@@ -28,6 +29,8 @@ pub(super) enum Test {
     All(Vec<Operand>),
     Size(usize),
     Matches(Box<Pattern>),
+    /// A point in a part of the earth.
+    At(Region),
 }
 
 /// A value to compare with; a date is parsed once, here, and not for every row.
@@ -52,19 +55,12 @@ pub(super) fn parse_tests(value: Value, budget: &mut Budget) -> Result<Vec<Test>
 
 /// The error for an operator that is not supported, with its name, cut to a limited length.
 pub(super) fn unknown(operator: &str) -> FilterError {
-    const GEO: [&str; 13] = [
+    const GEO: [&str; 6] = [
         "$near",
-        "$nearSphere",
-        "$within",
         "$geoWithin",
         "$geoIntersects",
         "$box",
         "$centerSphere",
-        "$maxDistance",
-        "$minDistance",
-        "$maxDistanceInMiles",
-        "$maxDistanceInKilometers",
-        "$maxDistanceInRadians",
         "$polygon",
     ];
     let shown = operator.chars().take(SHOWN_CHARS).collect();
@@ -87,8 +83,11 @@ fn parse_operators(
             wanted: "a $regex beside it",
         });
     }
+    let near = object.get("$nearSphere");
+    let near = near.map(|center| Region::near(center, &object));
+    let near = near.transpose().map_err(no_place)?;
     for (operator, value) in object {
-        if operator == "$options" {
+        if operator == "$options" || (near.is_some() && place::is_bound(&operator)) {
             continue;
         }
         budget.take_test()?;
@@ -104,11 +103,23 @@ fn parse_operators(
             "$nin" => Test::NotIn(list("$nin", value, budget)?),
             "$all" => Test::All(list("$all", value, budget)?),
             "$size" => Test::Size(size(&value)?),
+            "$nearSphere" => Test::At(near.clone().ok_or_else(|| unknown("$nearSphere"))?),
+            "$within" => Test::At(Region::within(&value).map_err(no_place)?),
+            bound if place::is_bound(bound) => {
+                return Err(FilterError::Operand {
+                    operator: "$maxDistance or $minDistance",
+                    wanted: "a $nearSphere beside it",
+                });
+            }
             "$regex" => Test::Matches(Box::new(pattern(&value, options.as_ref(), budget)?)),
             other => return Err(unknown(other)),
         });
     }
     Ok(tests)
+}
+
+fn no_place(NoPlace { operator, wanted }: NoPlace) -> FilterError {
+    FilterError::Operand { operator, wanted }
 }
 
 fn exists(value: &Value) -> Result<Test, FilterError> {
@@ -185,6 +196,7 @@ impl Test {
             Self::Size(size) => values
                 .iter()
                 .any(|value| value.as_array().is_some_and(|array| array.len() == *size)),
+            Self::At(region) => any(values, steps, |value| region.holds(value)),
             Self::Matches(pattern) => any(values, steps, |value| {
                 value
                     .as_str()

@@ -158,14 +158,74 @@ fn an_absent_or_empty_where_means_my_own_conversations() {
     assert!(Filter::parse("{}").unwrap().candidates().is_none());
 }
 
+/// A place on the earth, in degrees.
+fn point(latitude: f64, longitude: f64) -> Value {
+    json!({"__type": "GeoPoint", "latitude": latitude, "longitude": longitude})
+}
+
+/// True if a condition holds for a row whose attribute has this value.
+fn holds(condition: &Value, value: &Value) -> bool {
+    let row = json!({"attr": {"place": value}});
+    Filter::parse(&json!({ "attr.place": condition }).to_string())
+        .unwrap()
+        .matches(row.as_object().unwrap(), &Steps::new(u64::MAX))
+}
+
+#[test]
+fn places_are_found_near_a_point_and_within_a_box() {
+    let finds = |condition: Value, latitude: f64, longitude: f64| {
+        let place = point(latitude, longitude);
+        holds(&condition, &place)
+    };
+    // Beijing and Shanghai are 1067 kilometres apart, which is 663 miles.
+    let (beijing, shanghai) = (point(39.9042, 116.4074), (31.2304, 121.4737));
+    let near = |bound: &str, distance: f64| {
+        let condition = json!({"$nearSphere": beijing, bound: distance});
+        finds(condition, shanghai.0, shanghai.1)
+    };
+    assert!(near("$maxDistanceInKilometers", 1080.0) && !near("$maxDistanceInKilometers", 1050.0));
+    assert!(near("$maxDistanceInMiles", 671.0) && !near("$maxDistanceInMiles", 653.0));
+    assert!(near("$maxDistanceInRadians", 0.1695) && !near("$maxDistanceInRadians", 0.1648));
+    assert!(near("$maxDistance", 0.1695) && !near("$maxDistance", 0.1648));
+    assert!(near("$minDistanceInKilometers", 1050.0) && !near("$minDistanceInKilometers", 1080.0));
+    assert!(near("$minDistance", 0.1648) && !near("$minDistanceInRadians", 0.1695));
+    assert!(
+        finds(json!({"$nearSphere": beijing}), -80.0, -70.0),
+        "without a bound"
+    );
+    assert!(!holds(&json!({"$nearSphere": beijing}), &json!("Beijing")));
+    let within = |from: Value, to: Value| json!({"$within": {"$box": [from, to]}});
+    let china = || within(point(18.0, 73.0), point(54.0, 135.0));
+    assert!(finds(china(), shanghai.0, shanghai.1));
+    assert!(!finds(china(), 35.7, 139.7) && !finds(china(), 10.0, 100.0));
+    let pacific = || within(point(-40.0, 160.0), point(40.0, -120.0));
+    assert!(finds(pacific(), 21.3, -157.9) && finds(pacific(), -36.8, 174.8));
+    assert!(!finds(pacific(), 0.0, 0.0), "it crosses the date line");
+}
+
 #[test]
 fn what_is_not_of_the_language_is_a_typed_error() {
     assert_eq!(refusal(json!([])), FilterError::NotAnObject);
     assert_eq!(Filter::parse("{").unwrap_err(), FilterError::NotAnObject);
     assert!(matches!(
-        refusal(json!({"p": {"$nearSphere": [1, 2]}})),
+        refusal(json!({"p": {"$geoWithin": [1, 2]}})),
         FilterError::Geo(_)
     ));
+    for bad in [
+        json!({"$nearSphere": [1, 2]}),
+        json!({"$nearSphere": point(91.0, 0.0)}),
+        json!({"$nearSphere": point(0.0, 0.0), "$maxDistanceInMiles": -1}),
+        json!({"$nearSphere": point(0.0, 0.0), "$maxDistance": "far"}),
+        json!({"$maxDistanceInKilometers": 5}),
+        json!({"$within": {"$box": [point(0.0, 0.0)]}}),
+        json!({"$within": {"$box": [point(0.0, 0.0), 5]}}),
+    ] {
+        let refused = refusal(json!({ "attr.place": bad }));
+        assert!(
+            matches!(refused, FilterError::Operand { .. }),
+            "{bad}: {refused}"
+        );
+    }
     assert!(matches!(
         refusal(json!({"$where": "1"})),
         FilterError::UnknownOperator(_)

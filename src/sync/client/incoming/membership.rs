@@ -74,6 +74,7 @@ impl Client {
             return Ok(());
         }
         let (event, members) = (told.event, told.members);
+        self.missed.note_live(number, event, &members);
         match event {
             MembersEvent::Invited => self.joined(turn, number, changed_at)?,
             MembersEvent::Removed => self.left(turn, number, changed_at)?,
@@ -134,7 +135,7 @@ impl Client {
     }
 
     /// The news of members in a notification, if there are any: this client alone is meant where none is named.
-    fn told_of_members(&self, op: Op, body: &ConvCommand) -> Option<MembersTold> {
+    pub(super) fn told_of_members(&self, op: Op, body: &ConvCommand) -> Option<MembersTold> {
         let info = body.info.as_ref();
         let event = match op {
             Op::Joined => MembersEvent::Invited,
@@ -220,13 +221,13 @@ impl Client {
 }
 
 /// The news of members in a notification.
-struct MembersTold {
-    event: MembersEvent,
-    members: Vec<ClientId>,
+pub(super) struct MembersTold {
+    pub(super) event: MembersEvent,
+    pub(super) members: Vec<ClientId>,
 }
 
 /// Puts clients on the list that an event is about, or takes them off.
-fn list(lists: &mut MemberLists, event: MembersEvent, clients: &[ClientId]) {
+pub(super) fn list(lists: &mut MemberLists, event: MembersEvent, clients: &[ClientId]) {
     match event {
         MembersEvent::Blocked => put_on(&mut lists.blocked, clients, true),
         MembersEvent::Unblocked => put_on(&mut lists.blocked, clients, false),

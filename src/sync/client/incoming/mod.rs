@@ -9,6 +9,7 @@
 //! | `typing.rs` | the clients that type now |
 //! | `unread.rs` | unread counts |
 //! | `membership.rs` | notifications about conversations and their members |
+//! | `missed.rs` | missed notifications: the authors of changes, and the lists of members |
 //! | `asked_members.rs` | the app's questions about members |
 //! | `presence.rs` | being out of a conversation, and coming back |
 
@@ -17,6 +18,7 @@ pub(super) mod duplicates;
 pub(super) mod edits;
 pub(super) mod membership;
 pub(super) mod messages;
+pub(super) mod missed;
 pub(super) mod presence;
 pub(super) mod receipts;
 pub(super) mod typing;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::model::{ClientId, Presence, SigningRequest, WatchedClient};
 use crate::sync::client::answer::Answer;
 use crate::sync::client::online::inquiry::Inquiry;
-use crate::sync::client::{Answered, Client, Signing, Turn};
+use crate::sync::client::{Answered, Client, Turn};
 use crate::sync::step::{Effect, EffectId, OperationSignature};
 use crate::sync::{Backoff, Done, RequestError, Unwatch, Watch, WatchList};
 use crate::wire::generated::{PresenceCommand, SessionCommand, StatusType};
@@ -155,7 +155,7 @@ impl Client {
         {
             peers.push(peer);
         }
-        if self.settings.signing == Signing::Signed {
+        if self.settings.signing.is_signed() {
             let effect = self.fresh_effect();
             let operation = SigningRequest::Watch {
                 client: self.me().clone(),

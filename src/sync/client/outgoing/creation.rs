@@ -4,7 +4,7 @@ use crate::model::{ConversationId, ConversationState, OutboxEntryId, SigningRequ
 use crate::store::{CreateIntent, Entry, Freshness, HistoryStart, StoreError};
 use crate::sync::client::answer::Answer;
 use crate::sync::client::outgoing::flight::{Doubt, FlightStep, Found};
-use crate::sync::client::{Client, Purpose, Signing, Turn};
+use crate::sync::client::{Client, Purpose, Turn};
 use crate::sync::link::RequestTag;
 use crate::sync::step::{Effect, OperationSignature};
 use crate::wire::{Command, Envelope, Op, iso};
@@ -19,7 +19,7 @@ impl Client {
     ) {
         if let Doubt::Forgotten { .. } = self.doubt_of(turn, entry) {
             self.search_conversation(turn, entry, intent);
-        } else if self.settings.signing == Signing::Signed {
+        } else if self.settings.signing.is_signed() {
             let effect = self.fresh_effect();
             let client = self.me().clone();
             let members = self.members_of(intent);

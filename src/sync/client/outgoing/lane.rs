@@ -19,7 +19,7 @@ use crate::sync::client::outgoing::flight::{Doubt, FlightStep};
 use crate::sync::client::outgoing::pace::Pace;
 use crate::sync::client::outgoing::replies::name_answered;
 use crate::sync::client::outgoing::verdict::Verdict;
-use crate::sync::client::{Client, Purpose, Signing, Turn, requeue};
+use crate::sync::client::{Client, Purpose, Turn, requeue};
 use crate::sync::link::{RequestTag, Unanswered};
 use crate::wire::generated::AckCommand;
 use crate::wire::{Command, Envelope, ServiceCode};
@@ -360,7 +360,7 @@ impl Client {
                 requeue(turn, entry.id);
                 return self.end_session(turn, code, refusal.reason);
             }
-            Verdict::SignAgain if self.settings.signing == Signing::Signed && entry.tries < 2 => {
+            Verdict::SignAgain if self.settings.signing.is_signed() && entry.tries < 2 => {
                 requeue(turn, entry.id);
                 return Ok(());
             }

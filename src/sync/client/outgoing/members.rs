@@ -53,7 +53,7 @@ impl Client {
             Err(error) => return Ok(Err(error)),
         };
         let signature = match self.settings.signing {
-            Signing::Signed => SIGNATURE_BYTES,
+            Signing::Signed | Signing::SignedEachTime => SIGNATURE_BYTES,
             Signing::Unsigned | Signing::SignIns => 0,
         };
         let intent = MembersIntent { change, members };
@@ -141,7 +141,7 @@ impl Client {
             return Ok(());
         }
         let operation = to_sign(intent, self.me(), &row.id);
-        if let (Signing::Signed, Some(operation)) = (self.settings.signing, operation) {
+        if let (true, Some(operation)) = (self.settings.signing.is_signed(), operation) {
             let effect = self.fresh_effect();
             turn.step.effects.push(Effect::Sign { effect, operation });
             self.sender.depart(entry, FlightStep::Signing(effect));

@@ -117,7 +117,7 @@ impl Client {
         let measure = self.randomness.local_id();
         let command = self.start_command(&intent, &measure);
         let extra = match self.settings.signing {
-            Signing::Signed => SIGNATURE_BYTES,
+            Signing::Signed | Signing::SignedEachTime => SIGNATURE_BYTES,
             Signing::Unsigned | Signing::SignIns => 0,
         };
         self.check_size(command, extra)?;

@@ -97,9 +97,15 @@ impl World {
     }
 
     fn outside(&mut self, device: Device, effect: Effect) {
-        let at = self.now + self.latency();
+        let at = match effect {
+            Effect::AskMissed(_) => self.now + self.missed.0,
+            Effect::Sign { .. } | Effect::Media(_) => self.now + self.latency(),
+        };
         match effect {
             Effect::Sign { effect, .. } => self.schedule(at, Happening::Signed(device, effect)),
+            Effect::AskMissed(question) => {
+                self.schedule(at, Happening::MissedTold(device, question.effect));
+            }
             Effect::Media(MediaEffect::Upload { effect, upload, .. }) => {
                 let life = self.machines[device.0].life;
                 let upload = Box::new(upload);

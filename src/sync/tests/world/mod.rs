@@ -38,6 +38,8 @@ pub(super) struct Device(pub(super) usize);
 pub(super) struct World {
     now: Duration,
     pub(super) service: Service,
+    /// The missed notifications that the REST interface tells, and how long it takes.
+    pub(super) missed: (Duration, Vec<Envelope>),
     machines: Vec<Machine>,
     events: BTreeMap<(Duration, u64), Happening>,
     last_event: u64,
@@ -101,6 +103,7 @@ enum Happening {
     Connected(Device, ConnectionNumber),
     Disconnected(Device, ConnectionNumber),
     Signed(Device, EffectId),
+    MissedTold(Device, EffectId),
     /// The step of an upload of this life of the machine reached the storage.
     Uploaded(Device, u64, EffectId, Box<Upload>),
 }
@@ -114,6 +117,7 @@ impl World {
         Self {
             now: Duration::ZERO,
             service: Service::default(),
+            missed: Default::default(),
             machines: Vec::new(),
             events: BTreeMap::new(),
             last_event: 0,
@@ -338,6 +342,10 @@ impl World {
                     Signer::Absent | Signer::Fails => Err("the app's server is down".to_owned()),
                 };
                 self.client(device, vec![ClientInput::Signed { effect, outcome }]);
+            }
+            Happening::MissedTold(device, effect) => {
+                let told = self.missed.1.clone();
+                self.client(device, vec![ClientInput::MissedTold { effect, told }]);
             }
             Happening::Uploaded(device, life, effect, upload) => {
                 self.upload_arrived(device, life, effect, &upload);

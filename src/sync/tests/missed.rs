@@ -1,0 +1,77 @@
+//! Missed notifications, which the service tells over HTTP: they are older than what comes over the socket meanwhile.
+
+use std::time::Duration;
+
+use super::world::World;
+use crate::model::{ClientId, ConversationId, SessionState};
+use crate::wire::generated::ConvCommand;
+use crate::wire::{Command, Envelope, Op};
+
+/// A notification that ben was silenced, or is not any more.
+fn told(room: &ConversationId, op: Op) -> Envelope {
+    let body = ConvCommand {
+        cid: Some(room.as_str().to_owned()),
+        m: vec!["ben".to_owned()],
+        init_by: Some("ann".to_owned()),
+        ..ConvCommand::default()
+    };
+    Envelope::new(Command::conv(op, body))
+}
+
+/// True if ben is silenced on ben's device after an absence with these missed notifications. One notification comes over
+/// the socket before them.
+fn is_silenced(missed: &[Op], live: Option<Op>) -> bool {
+    let mut world = World::seeded(7);
+    let [ann, ben] = world.devices(["ann", "ben"]);
+    let room = world.create(ann, &["ben"]);
+    world.settle();
+    let id = world.service_id(ann, &room);
+    world.partition(ben);
+    world.moment();
+    let answer = missed.iter().map(|op| told(&id, *op)).collect();
+    world.missed = (Duration::from_secs(2), answer);
+    world.repair(ben);
+    while !world.step_until_open(ben) {}
+    if let Some(op) = live {
+        world.tell_without_time(&id, "ben", op);
+    }
+    world.settle();
+    let silenced = world.row(ben, &id).lists.silenced;
+    silenced.contains(&ClientId::new("ben").unwrap())
+}
+
+#[test]
+fn of_several_missed_changes_the_last_one_counts_and_one_over_the_socket_is_newer() {
+    let (on, off) = (Op::MembersShutuped, Op::MembersUnshutuped);
+    assert!(!is_silenced(&[], None));
+    assert!(is_silenced(&[on], None));
+    assert!(is_silenced(&[on, off, on], None));
+    assert!(!is_silenced(&[on, off], None));
+    assert!(!is_silenced(&[on], Some(off)));
+    assert!(is_silenced(&[on, off], Some(on)));
+}
+
+#[test]
+fn an_answer_of_an_earlier_connection_says_nothing() {
+    let mut world = World::seeded(8);
+    let [ann, ben] = world.devices(["ann", "ben"]);
+    let room = world.create(ann, &["ben"]);
+    world.settle();
+    let id = world.service_id(ann, &room);
+    world.partition(ben);
+    world.moment();
+    world.missed = (
+        Duration::from_secs(60),
+        vec![told(&id, Op::MembersShutuped)],
+    );
+    world.repair(ben);
+    while !world.step_until_open(ben) {}
+    world.cut(ben);
+    // The next connection is told nothing, at once.
+    let late = std::mem::take(&mut world.missed).1;
+    world.pass(Duration::from_secs(20));
+    assert_eq!(world.session(ben), SessionState::Open);
+    world.missed.1 = late;
+    world.settle();
+    assert!(world.row(ben, &id).lists.silenced.is_empty());
+}
