@@ -166,6 +166,9 @@ mod tests {
         let mut pace = Pace::new(Limits::default());
         pace.limited(secs(0), secs(1), Some(secs(120)));
         assert_eq!(pace.reserve(secs(2)), secs(121));
+        // A service that asks for a year gets an hour.
+        pace.limited(secs(200), secs(201), Some(secs(365 * 86_400)));
+        assert_eq!(pace.reserve(secs(202)), secs(201 + 3_600));
     }
 
     #[test]

@@ -266,3 +266,45 @@ async fn a_file_that_people_take_for_an_export_is_told_for_what_it_is() {
         assert!(error.contains(words) && error.contains(name), "{error}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_a_system_adds_to_an_archive_are_no_tables() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = lines(&table(NOW, "x"));
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, text) in [
+        ("export/._Conversation.0.jsonl", "Mac OS X"),
+        ("export/_Conversation.0.jsonl", &text),
+    ] {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(text.len() as u64);
+        header.set_cksum();
+        tar.append_data(&mut header, name, text.as_bytes()).unwrap();
+    }
+    let export = file(folder.path(), "all.tar.gz", gzip(tar.into_inner().unwrap()));
+    let report = load_into(&folder.path().join("data"), &[], &[&export]).await;
+    assert_eq!(report.count("_Conversation", &Fate::Stored), 9);
+    assert_eq!(
+        report.counts.values().sum::<u64>(),
+        9,
+        "{:?}",
+        report.counts
+    );
+}
+
+/// Dates before 1970 are written in another way than later ones.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_keeps_dates_of_any_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut documents = Vec::new();
+    let mut document = bson::Document::new();
+    document.insert("_id", "old");
+    document.insert("since", bson::DateTime::from_millis(-1_000));
+    document.insert("createdAt", bson::DateTime::from_millis(NOW));
+    document.to_writer(&mut documents).unwrap();
+    let export = file(folder.path(), "_Conversation.xA1b2.bson", documents);
+    let data = folder.path().join("data");
+    load_into(&data, &[], &[&export]).await;
+    let kept = dump(&data).await;
+    assert!(kept.contains("1969-12-31T23:59:59.000Z"), "{kept}");
+}
