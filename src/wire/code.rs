@@ -115,7 +115,7 @@ codes! {
     4314 NORMAL_CONVERSATION_REQUIRED Never "conversation" "only normal conversations can do that";
     4315 CONVERSATION_BLACKLISTED Never "conversation, message" "the client is barred from sending to the conversation for a time";
     4316 TRANSIENT_CONVERSATION_REQUIRED Never "conversation" "only chat rooms can do that";
-    4317 CONVERSATION_MEMBERSHIP_REQUIRED Never "conversation" "whoever asks for that must be a member";
+    4317 CONVERSATION_MEMBERSHIP_REQUIRED Never "conversation" "only members may ask for that";
     4318 CONVERSATION_API_QUOTA_EXCEEDED Later "conversation" "too many conversation operations for the app's plan";
     4320 CONVERSATION_OPERATION_UNAUTHORIZED Never "conversation" "the member's role does not allow it";
     4321 UNKNOWN_CONVERSATION_ROLE Never "conversation" "there is no such role";
