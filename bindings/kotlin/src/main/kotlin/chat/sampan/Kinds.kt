@@ -28,14 +28,25 @@ val MessageContent.number: Int?
         is MessageContent.Plain, is MessageContent.Binary -> null
     }
 
+/** A plug-in that brings kinds of messages: [MessageHandlers] registers them, with their handlers. */
+interface KindPlugin : EnginePlugin {
+    /** Registers the kinds that the plug-in brings. */
+    fun register(handlers: MessageHandlers)
+}
+
 /**
  * The handlers of an app by kind of message. Every handler of a kind gets the messages of that kind. The handlers of all
  * other messages get plain text, bytes, and messages without a handler of their kind. Register handlers before the
- * first message is handled.
+ * first message is handled. Each [KindPlugin] among the plug-ins registers its
+ * own kinds.
  */
-class MessageHandlers {
+class MessageHandlers @JvmOverloads constructor(plugins: List<EnginePlugin> = emptyList()) {
     private val handlers = mutableMapOf<Int, MutableList<suspend (MessageRecord) -> Unit>>()
     private val others = mutableListOf<suspend (MessageRecord) -> Unit>()
+
+    init {
+        plugins.filterIsInstance<KindPlugin>().forEach { it.register(this) }
+    }
 
     /** Registers a kind of the app's own with a handler of its values. */
     fun <T : Any> on(kind: MessageKind<T>, handler: suspend (T, MessageRecord) -> Unit) {

@@ -54,6 +54,19 @@ class MembersTest {
     }
 
     @Test
+    fun `a list of members tells who is online where the app asked`() = talk { ann, ben, talk ->
+        val list = talk.members(MemberListOptions(online = true))
+        val shown = list.states.first { state -> state.rows.isNotEmpty() && state.rows.all { it.online != null } }
+        assertEquals(mapOf("ann" to true, "ben" to true, "cat" to false), shown.rows.associate { it.client to it.online })
+        ben.goOffline()
+        until { ann.onlineOf(listOf("ben")).isEmpty() }
+        list.refresh()
+        list.states.first { state -> state.rows.any { it.client == "ben" && it.online == false } }
+        assertTrue(talk.members(null).states.first { it.rows.isNotEmpty() }.rows.all { it.online == null })
+        list.end()
+    }
+
+    @Test
     fun `attributes change by their present value, and queries find here and at the service`() = talk { ann, ben, talk ->
         assertEquals("2", talk.changeAttribute("count", AttributeChange.Increment(2)))
         assertEquals("[1]", talk.changeAttribute("list", AttributeChange.Append(listOf("1"))))

@@ -79,6 +79,33 @@ class PhoneTest {
         laptop.shutdown()
     }
 
+    /** S325: the kinds that a plug-in brings are registered with it; those of a plug-in without kinds are none. */
+    @Test
+    fun `the kinds that a plug-in brings come to its handlers as its own values`() = within { service ->
+        val dice = Dice()
+        val plugins = listOf(dice, Marker())
+        val phone = Engine.openWithPlugins(config(folder, "phone", service.url), plugins)
+        val laptop = engine(folder, "laptop", service.url)
+        val (ann, ben) = Pair(phone.online("ann"), laptop.online("ben"))
+        val handlers = MessageHandlers(plugins)
+        val others = mutableListOf<String?>()
+        handlers.otherwise { others.add(it.content.words) }
+        val feed = ann.feed(listOf(EventKind.MESSAGE_ADDED))
+        val talk = ben.createConversation("ann").conversation
+        talk.send(NewMessage(dice.kind.content(6)))
+        talk.sendText("lucky")
+        var last = 0L
+        while (others.isEmpty() || dice.thrown.isEmpty()) {
+            val batch = feed.next(last)!!
+            last = batch.last
+            batch.events.filterIsInstance<Event.MessageAdded>().forEach { handlers.handle(it.message) }
+        }
+        assertEquals(listOf(6), dice.thrown)
+        assertEquals(listOf("lucky, marked"), others)
+        phone.shutdown()
+        laptop.shutdown()
+    }
+
     @Test
     fun `a file comes down once and its way ends`() = within { service ->
         val phone = engine(folder, "phone", service.url)
@@ -115,6 +142,28 @@ class PhoneTest {
     private suspend fun until(holds: suspend () -> Boolean) {
         while (!holds()) delay(10.milliseconds)
     }
+}
+
+/** Brings a kind of message: the throw of a die. */
+private class Dice : KindPlugin {
+    val kind = MessageKind(9, { json: Json -> json.substringAfter("\"points\":").takeWhile(Char::isDigit).toInt() }) { """{"points":$it}""" }
+    val thrown = mutableListOf<Int>()
+
+    override fun register(handlers: MessageHandlers) {
+        handlers.on(kind) { points, _ -> thrown.add(points) }
+    }
+
+    override fun name() = "dice"
+
+    override fun engineCreated(engine: Engine) {}
+
+    override fun clientCreated(client: Client) {}
+
+    override fun conversationCreated(conversation: Conversation) {}
+
+    override suspend fun beforeParse(payload: Json): Json = payload
+
+    override suspend fun afterParse(message: ParsedMessage): MessageContent = message.content
 }
 
 /** Puts a mark behind each text. */

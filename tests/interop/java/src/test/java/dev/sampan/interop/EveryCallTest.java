@@ -10,6 +10,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import cn.leancloud.AVException;
 import cn.leancloud.im.v2.AVIMConversation;
+import cn.leancloud.im.v2.AVIMConversationsQuery;
 import cn.leancloud.im.v2.AVIMException;
 import cn.leancloud.im.v2.AVIMMessage;
 import cn.leancloud.im.v2.AVIMMessageInterval;
@@ -22,6 +23,7 @@ import cn.leancloud.im.v2.callback.AVIMOperationFailure;
 import cn.leancloud.im.v2.callback.AVIMOperationPartiallySucceededCallback;
 import cn.leancloud.im.v2.conversation.AVIMConversationMemberInfo;
 import cn.leancloud.im.v2.conversation.ConversationMemberRole;
+import cn.leancloud.types.AVGeoPoint;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -167,6 +169,35 @@ final class EveryCallTest {
     history("4312 history", callback -> hers.queryMessagesFromServer(10, callback));
     plain("4309 mute", hers::mute);
     came.forEach((name, code) -> assertEquals(Integer.parseInt(name.substring(0, 4)), code, name));
+  }
+
+  @Test
+  @DisplayName("conversations are found by a place: near a point, up to a distance in each unit, and in a box")
+  void places() throws Exception {
+    Person alice = Sdk.shared().login(Sdk.name("alice"));
+    Map<String, Object> shanghai = Map.of("__type", "GeoPoint", "latitude", 31.2304, "longitude", 121.4737);
+    String cid = alice.start(List.of("bob"), "bund", Map.of("place", shanghai), false).getConversationId();
+    alice.startWith("bob");
+    AVGeoPoint beijing = new AVGeoPoint(39.9042, 116.4074);
+    Map<String, Consumer<AVIMConversationsQuery>> near = Map.of(
+        "near", query -> query.whereNear("attr.place", beijing),
+        "kilometers", query -> query.whereWithinKilometers("attr.place", beijing, 1080),
+        "miles", query -> query.whereWithinMiles("attr.place", beijing, 671),
+        "radians", query -> query.whereWithinRadians("attr.place", beijing, 0.1695),
+        "box", query -> query.whereWithinGeoBox("attr.place", new AVGeoPoint(18, 73), new AVGeoPoint(54, 135)));
+    Map<String, Consumer<AVIMConversationsQuery>> far = Map.of(
+        "kilometers", query -> query.whereWithinKilometers("attr.place", beijing, 1050),
+        "miles", query -> query.whereWithinMiles("attr.place", beijing, 653),
+        "radians", query -> query.whereWithinRadians("attr.place", beijing, 0.1648),
+        "box", query -> query.whereWithinGeoBox("attr.place", new AVGeoPoint(-40, 100), new AVGeoPoint(0, 120)));
+    for (var condition : near.entrySet()) assertEquals(List.of(cid), found(alice, condition.getValue()), condition.getKey());
+    for (var condition : far.entrySet()) assertEquals(List.of(), found(alice, condition.getValue()), condition.getKey());
+  }
+
+  private static List<String> found(Person person, Consumer<AVIMConversationsQuery> condition) throws Exception {
+    AVIMConversationsQuery query = person.client.getConversationsQuery().containsMembers(List.of(person.id));
+    condition.accept(query);
+    return person.find(query).stream().map(AVIMConversation::getConversationId).toList();
   }
 
   private static AVIMMessage text(String text) {

@@ -4,8 +4,10 @@
  */
 package dev.sampan.interop;
 
+import cn.leancloud.AVUser;
 import cn.leancloud.im.AVIMOptions;
 import cn.leancloud.im.InternalConfiguration;
+import cn.leancloud.im.v2.AVIMClient;
 import cn.leancloud.im.v2.AVIMConversation;
 import cn.leancloud.im.v2.AVIMMessage;
 import cn.leancloud.im.v2.SqliteCache;
@@ -53,7 +55,12 @@ final class JavaDevice {
   private static JavaDevice login(JSONObject deed) throws Exception {
     Sdk sdk = Sdk.at(deed.getString("url"));
     AVIMOptions.getGlobalOptions().setMessageQueryCacheEnabled(true);
-    return new JavaDevice(sdk.login(deed.getString("clientId")));
+    String session = deed.getString("session");
+    if (session == null) return new JavaDevice(sdk.login(deed.getString("clientId")));
+    AVUser account = new AVUser();
+    account.setObjectId(deed.getString("clientId"));
+    account.internalChangeSessionToken(session);
+    return new JavaDevice(new Person(sdk, AVIMClient.getInstance(account)).open());
   }
 
   private JSONObject does(JSONObject deed) throws Exception {

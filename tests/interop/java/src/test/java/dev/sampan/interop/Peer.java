@@ -28,10 +28,22 @@ class Peer implements AutoCloseable {
 
   /** Starts the program in a folder and logs `clientId` in on it. */
   Peer(List<String> command, Path folder, ServiceProcess service, String clientId) throws Exception {
+    this(command, folder, service, clientId, Map.of());
+  }
+
+  /** The same, with more that the program needs for it. */
+  Peer(List<String> command, Path folder, ServiceProcess service, String clientId, Map<String, Object> more) throws Exception {
     process = new ProcessBuilder(command).directory(folder.toFile()).redirectError(ProcessBuilder.Redirect.INHERIT).start();
     input = process.outputWriter(StandardCharsets.UTF_8);
     output = new BufferedReader(new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8));
-    ask("login", Map.of("url", service.url(), "appId", ServiceProcess.APP_ID, "appKey", ServiceProcess.APP_KEY, "clientId", clientId));
+    Map<String, Object> details = new HashMap<>(more);
+    details.putAll(Map.of("url", service.url(), "appId", ServiceProcess.APP_ID, "appKey", ServiceProcess.APP_KEY, "clientId", clientId));
+    try {
+      ask("login", details);
+    } catch (Exception failure) {
+      process.destroy();
+      throw failure;
+    }
   }
 
   /** Has the peer do something and returns its answer. Fails with what the peer failed with. */

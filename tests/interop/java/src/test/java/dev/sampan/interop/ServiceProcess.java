@@ -1,6 +1,7 @@
 /** A `sampan-service` process with a data folder of its own, restarted or killed at will. */
 package dev.sampan.interop;
 
+import com.alibaba.fastjson.JSONObject;
 import java.io.BufferedReader;
 import java.io.File;
 import java.io.IOException;
@@ -8,6 +9,7 @@ import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
@@ -22,6 +24,7 @@ final class ServiceProcess {
 
   private final Path folder;
   private final Path data;
+  private String settings;
   private int port;
   private Process process;
 
@@ -44,16 +47,27 @@ final class ServiceProcess {
     return service;
   }
 
+  /** Starts a service whose app has these settings. It ends with this JVM. */
+  static ServiceProcess start(Path folder, JSONObject settings) throws Exception {
+    ServiceProcess service = new ServiceProcess(folder, folder.resolve("data"));
+    Path file = folder.resolve("settings.json");
+    Files.writeString(file, new JSONObject().fluentPut(APP_ID, settings).toJSONString());
+    service.settings = file.toString();
+    Runtime.getRuntime().addShutdownHook(new Thread(service::discard));
+    service.startAgain();
+    return service;
+  }
+
   String url() {
     return "http://127.0.0.1:" + port;
   }
 
   /** Starts the process again, on the same port and with the same data. */
   void startAgain() throws Exception {
-    List<String> command =
-        List.of(
-            binary(), "--listen", "127.0.0.1:" + port, "--data", data.toString(),
-            "--app", APP_ID + ":" + APP_KEY + ":" + MASTER_KEY);
+    List<String> command = new ArrayList<>(List.of(
+        binary(), "--listen", "127.0.0.1:" + port, "--data", data.toString(),
+        "--app", APP_ID + ":" + APP_KEY + ":" + MASTER_KEY));
+    if (settings != null) command.addAll(List.of("--settings", settings));
     File log = folder.resolve("service.log").toFile();
     process = new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.appendTo(log)).start();
     CompletableFuture<Integer> listening = new CompletableFuture<>();
