@@ -89,13 +89,7 @@ impl Server {
     }
 
     pub(crate) fn resident_bytes(&self) -> Outcome<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kibibytes = line.and_then(|line| line.split_whitespace().next());
-        Ok(kibibytes
-            .ok_or("the system tells no memory")?
-            .parse::<u64>()?
-            * 1024)
+        resident_bytes_of(self.child.id())
     }
 
     pub(crate) fn processor_ticks(&self) -> Outcome<u64> {
@@ -111,6 +105,17 @@ impl Server {
             .map(str::parse::<u64>);
         ticks.sum::<Result<u64, _>>().map_err(Into::into)
     }
+}
+
+/// The memory of a process.
+pub(crate) fn resident_bytes_of(process: u32) -> Outcome<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kibibytes = line.and_then(|line| line.split_whitespace().next());
+    Ok(kibibytes
+        .ok_or("the system tells no memory")?
+        .parse::<u64>()?
+        * 1024)
 }
 
 impl Drop for Server {
