@@ -16,7 +16,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
-use crate::storage::Work;
+use crate::storage::{Work, bytes_on_disk};
 
 /// Upper ends of the buckets of times, in seconds: from a commit on a fast disk to a client's patience.
 const SECONDS: [f64; 14] = [
@@ -285,7 +285,7 @@ impl Metrics {
             storage_bytes: put(
                 of,
                 "storage_bytes",
-                "Size of the data's file",
+                "Bytes of the disk that the data's file takes",
                 Gauge::default(),
             ),
             storage_rows_read: put(
@@ -380,10 +380,9 @@ impl Metrics {
         self.clients_online.get_or_create(&OfApp { app }).get()
     }
 
-    /// The size of the data's file, where there is one.
+    /// The bytes of the disk that the data's file takes, where there is one.
     pub(super) fn file_bytes(&self) -> Option<u64> {
-        let file = self.file.as_ref()?;
-        Some(std::fs::metadata(file).ok()?.len())
+        bytes_on_disk(self.file.as_ref()?).ok()
     }
 
     /// So many inputs wait for the core.

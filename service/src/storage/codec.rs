@@ -1,7 +1,7 @@
 //! The bytes of a record: one byte of version, then MessagePack with named fields.
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::StorageError;
 
@@ -82,6 +82,119 @@ pub(super) mod text_opt {
             .transpose()
     }
 }
+
+/// Texts in their short form.
+pub(super) mod short {
+    use std::fmt::Display;
+
+    use serde::de::Error;
+    use serde::{Deserializer, Serializer};
+
+    use crate::storage::short::{lengthen, shorten};
+
+    pub(in crate::storage) fn serialize<T, S>(id: &T, serializer: S) -> Result<S::Ok, S::Error>
+    where
+        T: AsRef<str>,
+        S: Serializer,
+    {
+        serializer.serialize_bytes(&shorten(id.as_ref()))
+    }
+
+    pub(in crate::storage) fn deserialize<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+    where
+        T: for<'a> TryFrom<&'a str, Error: Display>,
+        D: Deserializer<'de>,
+    {
+        let short = super::bytes::deserialize(deserializer)?;
+        let text = lengthen(&short).ok_or_else(|| D::Error::custom("no short form of a text"))?;
+        T::try_from(text.as_str()).map_err(D::Error::custom)
+    }
+}
+
+/// Texts in their short form that may be absent.
+pub(super) mod short_opt {
+    use serde::de::Error;
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    use super::Bytes;
+    use crate::storage::short::{lengthen, shorten};
+
+    pub(in crate::storage) fn serialize<S: Serializer>(
+        text: &Option<String>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let short = text.as_deref().map(shorten).map(Bytes);
+        short.serialize(serializer)
+    }
+
+    pub(in crate::storage) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<String>, D::Error> {
+        let text = |Bytes(short)| {
+            lengthen(&short).ok_or_else(|| D::Error::custom("no short form of a text"))
+        };
+        Option::<Bytes>::deserialize(deserializer)?
+            .map(text)
+            .transpose()
+    }
+}
+
+/// Lists of ids in their short form.
+pub(super) mod short_list {
+    use std::fmt::Display;
+
+    use serde::de::Error;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use super::Bytes;
+    use crate::storage::short::{lengthen, shorten};
+
+    pub(in crate::storage) fn serialize<T, S>(ids: &[T], serializer: S) -> Result<S::Ok, S::Error>
+    where
+        T: AsRef<str>,
+        S: Serializer,
+    {
+        serializer.collect_seq(ids.iter().map(|id| Bytes(shorten(id.as_ref()))))
+    }
+
+    pub(in crate::storage) fn deserialize<'de, T, D>(deserializer: D) -> Result<Vec<T>, D::Error>
+    where
+        T: for<'a> TryFrom<&'a str, Error: Display>,
+        D: Deserializer<'de>,
+    {
+        let id = |Bytes(short): Bytes| {
+            let text =
+                lengthen(&short).ok_or_else(|| D::Error::custom("no short form of a text"))?;
+            T::try_from(text.as_str()).map_err(D::Error::custom)
+        };
+        let all = Vec::<Bytes>::deserialize(deserializer)?;
+        all.into_iter().map(id).collect()
+    }
+}
+
+/// Bytes that may be absent.
+pub(super) mod bytes_opt {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    use super::Bytes;
+
+    pub(in crate::storage) fn serialize<S: Serializer>(
+        bytes: &Option<Vec<u8>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        bytes.clone().map(Bytes).serialize(serializer)
+    }
+
+    pub(in crate::storage) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Vec<u8>>, D::Error> {
+        Ok(Option::<Bytes>::deserialize(deserializer)?.map(|Bytes(bytes)| bytes))
+    }
+}
+
+/// Bytes inside other values.
+#[derive(Serialize, Deserialize)]
+struct Bytes(#[serde(with = "bytes")] Vec<u8>);
 
 /// Lists of ids.
 pub(super) mod text_list {

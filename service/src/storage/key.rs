@@ -13,9 +13,10 @@
 //! | `e` | time, app, conversation | nothing; finds temporary conversations that ended |
 //! | `m` | app, conversation, client | a member |
 //! | `b` | app, client, conversation | nothing; finds a client's conversations |
-//! | `d` | app, conversation, time, message | a message |
-//! | `i` | app, conversation, message | the time of a message |
-//! | `k` | app, conversation, sender, token | the place of the message sent with that token |
+//! | `D` | app, conversation, time, message | a message (`message.rs`) |
+//! | `I` | app, conversation, message | the time of a message whose id does not tell it (`dated.rs`) |
+//! | `T` | app, conversation, digest of sender and token | the time of the message sent with that token, and its id where that does not tell the time |
+//! | `d`, `i`, `k` | as above, as texts | the same, as schema 2 wrote it; read once (`upgrade.rs`) |
 //! | `p` | app, conversation, patch time, message | the time of a patched message |
 //! | `a` | app, time, message | a broadcast to all clients of the app |
 //! | `h` | app, conversation, number | the columns of a conversation that has many: first all, then what changed |
@@ -34,13 +35,19 @@
 //! | `K` | app, conversation | the claims about a conversation that was loaded |
 //!
 //! Texts carry their length in front, so one text is never another's prefix; the last one of a key
-//! may go without, and then sorts by its bytes. Times are big-endian with the sign bit turned, so
+//! may go without, and then sorts by its bytes. `D`, `I` and `T` have app and conversation in the short form of
+//! `short.rs`. Times are big-endian with the sign bit turned, so
 //! byte order is the order of time. The layout does not depend on the machine.
 
 use sampan::model::{AppId, ClientId, ConversationId, MessageId, Timestamp};
+use sha2::{Digest as _, Sha256};
 
 use super::StorageError;
 use super::record::{Ban, Place};
+use super::short::{lengthen, shorten};
+
+/// Bytes of the digest of a sender and its token: nobody finds two with the same.
+const TOKEN_DIGEST_BYTES: usize = 16;
 
 /// A key under construction.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,6 +67,16 @@ impl Key {
 
     fn rest(mut self, text: &str) -> Self {
         self.0.extend_from_slice(text.as_bytes());
+        self
+    }
+
+    /// A text whose place in the order of keys is of no matter.
+    fn short(mut self, text: &str) -> Self {
+        let short = shorten(text);
+        // An id has 64 characters at most, of four bytes each.
+        let length = u16::try_from(short.len()).unwrap_or(u16::MAX);
+        self.0.extend_from_slice(&length.to_be_bytes());
+        self.0.extend_from_slice(&short);
         self
     }
 
@@ -169,9 +186,9 @@ pub(super) fn membership(app: &AppId, client: &ClientId, conversation: &Conversa
 }
 
 pub(super) fn messages(app: &AppId, conversation: &ConversationId) -> Key {
-    Key::tagged(b'd')
-        .text(app.as_str())
-        .text(conversation.as_str())
+    Key::tagged(b'D')
+        .short(app.as_str())
+        .short(conversation.as_str())
 }
 
 pub(super) fn messages_at(app: &AppId, conversation: &ConversationId, at: Timestamp) -> Key {
@@ -196,9 +213,9 @@ pub(super) fn known(app: &AppId, conversation: &ConversationId) -> Key {
 }
 
 pub(super) fn message_ids(app: &AppId, conversation: &ConversationId) -> Key {
-    Key::tagged(b'i')
-        .text(app.as_str())
-        .text(conversation.as_str())
+    Key::tagged(b'I')
+        .short(app.as_str())
+        .short(conversation.as_str())
 }
 
 pub(super) fn message_id(app: &AppId, conversation: &ConversationId, id: &MessageId) -> Key {
@@ -206,9 +223,9 @@ pub(super) fn message_id(app: &AppId, conversation: &ConversationId, id: &Messag
 }
 
 pub(super) fn sent_tokens(app: &AppId, conversation: &ConversationId) -> Key {
-    Key::tagged(b'k')
-        .text(app.as_str())
-        .text(conversation.as_str())
+    Key::tagged(b'T')
+        .short(app.as_str())
+        .short(conversation.as_str())
 }
 
 pub(super) fn sent_token(
@@ -217,9 +234,15 @@ pub(super) fn sent_token(
     from: &ClientId,
     token: &str,
 ) -> Key {
-    sent_tokens(app, conversation)
-        .text(from.as_str())
-        .rest(token)
+    let mut digest = Sha256::new();
+    // The length too: a letter must not pass from the client into the token.
+    digest.update((from.as_str().len() as u64).to_le_bytes());
+    digest.update(from.as_str());
+    digest.update(token);
+    let digest = digest.finalize();
+    let mut key = sent_tokens(app, conversation);
+    key.0.extend(digest.iter().take(TOKEN_DIGEST_BYTES));
+    key
 }
 
 pub(super) fn patches(app: &AppId, conversation: &ConversationId) -> Key {
@@ -328,6 +351,11 @@ pub(super) fn columns_part(app: &AppId, conversation: &ConversationId, part: u32
     columns(app, conversation).number(part)
 }
 
+/// Messages, and the rows by which they are found, as schema 2 kept them.
+pub(super) fn old_messages() -> [Key; 3] {
+    [Key::tagged(b'd'), Key::tagged(b'i'), Key::tagged(b'k')]
+}
+
 /// Messages that were not acknowledged in push mode, as schema 1 kept them.
 pub(super) fn all_pendings() -> Key {
     Key::tagged(b'q')
@@ -402,6 +430,23 @@ impl<'a> Parts<'a> {
             .ok_or(DAMAGED)?;
         self.0 = rest;
         str::from_utf8(text).map_err(|_| DAMAGED)
+    }
+
+    /// The next text in its short form.
+    pub(super) fn short(&mut self) -> Result<String, StorageError> {
+        let (length, rest) = self.0.split_first_chunk::<2>().ok_or(DAMAGED)?;
+        let (short, rest) = rest
+            .split_at_checked(usize::from(u16::from_be_bytes(*length)))
+            .ok_or(DAMAGED)?;
+        self.0 = rest;
+        lengthen(short).ok_or(DAMAGED)
+    }
+
+    /// The next time, as values have it.
+    pub(super) fn plain_time(&mut self) -> Result<Timestamp, StorageError> {
+        let (time, rest) = self.0.split_first_chunk::<8>().ok_or(DAMAGED)?;
+        self.0 = rest;
+        Ok(Timestamp::from_millis(i64::from_be_bytes(*time)))
     }
 
     /// The next time.

@@ -11,7 +11,7 @@ use super::key::{self, Key};
 use super::{Order, StorageError, Work};
 
 /// The schema that this build writes.
-const SCHEMA: u8 = 2;
+const SCHEMA: u8 = 3;
 
 /// A key with its value.
 pub(super) type Row = (Vec<u8>, Vec<u8>);
@@ -37,6 +37,11 @@ pub trait Map {
 
     /// Makes all changes durable together.
     fn commit(&mut self, changes: Changes) -> Result<(), StorageError>;
+
+    /// Puts the map in order, a little, at rest; answers whether it is not done yet.
+    fn rest(&mut self) -> Result<bool, StorageError> {
+        Ok(false)
+    }
 
     /// True if the map works, as far as is known.
     fn is_sound(&self) -> bool {
@@ -85,7 +90,7 @@ impl<M: Map> Keyed<M> {
         let schema = key::schema().into_bytes();
         match storage.map.get(&schema)?.as_deref() {
             Some(&[SCHEMA]) => {}
-            Some(&[1]) => {
+            Some(&[1 | 2]) => {
                 storage.upgrade()?;
                 storage.batch.insert(schema, Some(vec![SCHEMA]));
                 storage.commit_now()?;
@@ -102,6 +107,8 @@ impl<M: Map> Keyed<M> {
                 });
             }
             None => {
+                // Empty, or saved from a damaged file, which an older build may have written.
+                storage.upgrade()?;
                 storage.batch.insert(schema, Some(vec![SCHEMA]));
                 storage.commit_now()?;
             }
@@ -115,6 +122,11 @@ impl<M: Map> Keyed<M> {
         self.map
     }
 
+    #[cfg(test)]
+    pub(super) const fn map_mut(&mut self) -> &mut M {
+        &mut self.map
+    }
+
     pub(super) fn commit_now(&mut self) -> Result<(), StorageError> {
         if self.batch.is_empty() {
             return Ok(());
@@ -124,6 +136,10 @@ impl<M: Map> Keyed<M> {
 
     pub(super) fn frozen(&self) -> Result<Box<dyn Frozen>, StorageError> {
         self.map.frozen()
+    }
+
+    pub(super) fn rest_now(&mut self) -> Result<bool, StorageError> {
+        self.map.rest()
     }
 
     pub(super) fn map_is_sound(&self) -> bool {

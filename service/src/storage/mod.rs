@@ -10,11 +10,13 @@
 //! | `key.rs`, `codec.rs` | the keys and the bytes of rows |
 //! | `backup.rs` | a copy of a committed state, with a proof that the copy is whole |
 //! | `conversation.rs`, `columns.rs` | a conversation's row, and the changes of many columns |
+//! | `message.rs`, `dated.rs`, `short.rs` | the rows of a message, ids that tell a time, ids in few bytes |
 //! | `missed.rs` | the notifications that a client missed, out of all their rows |
 //! | `upgrade.rs` | data of an older schema |
 //! | `seal.rs` | the checksum of a row |
 //! | `salvage.rs` | the check of data, and the good rows of damaged data |
-//! | `redb.rs` | the map on disk (docs/decisions/0002-redb.md) |
+//! | `compaction.rs` | the file written anew at rest, without its gaps |
+//! | `redb.rs`, `new_file.rs` | the map on disk (docs/decisions/0002-redb.md), and its file's making |
 //! | `memory.rs` | the map in memory, for simulations and tests |
 //!
 //! Rules for a caller: [`Storage::apply`] makes writes visible to reads at once but not durable.
@@ -26,17 +28,22 @@ mod backup;
 mod claim;
 mod codec;
 mod columns;
+mod compaction;
 mod conversation;
+mod dated;
 mod installation;
 mod key;
 mod keyed;
 mod memory;
+mod message;
 mod missed;
+mod new_file;
 mod question;
 mod record;
 mod redb;
 mod salvage;
 mod seal;
+mod short;
 #[cfg(test)]
 mod tests;
 mod upgrade;
@@ -48,6 +55,8 @@ use sampan::model::{AppId, ClientId, ConversationId, MessageId, Timestamp};
 
 pub use self::backup::{Backup, BackupError, Snapshot};
 pub use self::claim::{Claim, ContentRank, Known};
+pub(crate) use self::compaction::bytes_on_disk;
+pub use self::dated::message_id;
 pub(crate) use self::installation::DEVICE_CLIENTS_MAX;
 pub use self::memory::MemoryStorage;
 pub(crate) use self::missed::NOTICES_KEPT_MAX;
@@ -71,7 +80,7 @@ pub enum StorageError {
     #[error("the database is closed after a failure")]
     Closed,
     /// Another process has the data open.
-    #[error("another process uses this data")]
+    #[error("another process uses this data: stop the service first")]
     InUse,
     /// The process that had the data open last did not close it, or the file is damaged. A start repairs
     /// the database, or names the fault; the data can be looked through after that.
@@ -421,6 +430,10 @@ pub trait Storage {
     ///
     /// [`StorageError`] when the database failed.
     fn snapshot(&self) -> Result<Snapshot, StorageError>;
+
+    /// Puts the stored data in order, a little; called once a minute, and once a second while the answer is true: there
+    /// is more to do. Changes nothing that can be asked.
+    fn rest(&mut self) -> impl Future<Output = Result<bool, StorageError>>;
 
     /// Opens a failed database anew, and tries whether it can be written.
     fn recover(&mut self) -> impl Future<Output = Result<(), StorageError>>;

@@ -148,7 +148,7 @@ impl<M: Map> Storage for Keyed<M> {
         conversation: &ConversationId,
         place: &Place,
     ) -> Result<Option<Message>, StorageError> {
-        self.record(&key::message(app, conversation, place))
+        self.message_at(app, conversation, place)
     }
 
     async fn claim(
@@ -174,14 +174,7 @@ impl<M: Map> Storage for Keyed<M> {
         conversation: &ConversationId,
         id: &MessageId,
     ) -> Result<Option<Place>, StorageError> {
-        self.get(&key::message_id(app, conversation, id))?
-            .map(|bytes| {
-                Ok(Place {
-                    sent_at: time_of(&bytes)?,
-                    id: id.clone(),
-                })
-            })
-            .transpose()
+        self.place_of(app, conversation, id)
     }
 
     async fn sent_with(
@@ -191,7 +184,7 @@ impl<M: Map> Storage for Keyed<M> {
         from: &ClientId,
         token: &str,
     ) -> Result<Option<Place>, StorageError> {
-        self.record(&key::sent_token(app, conversation, from, token))
+        self.place_sent_with(app, conversation, from, token)
     }
 
     async fn messages(
@@ -203,7 +196,7 @@ impl<M: Map> Storage for Keyed<M> {
         limit: usize,
     ) -> Result<Vec<Message>, StorageError> {
         let (from, to) = span_keys(app, conversation, span);
-        records(&self.rows(&from, &to, order, limit)?)
+        self.messages_between(app, conversation, (&from, &to), (order, limit))
     }
 
     async fn patched_since(
@@ -224,7 +217,7 @@ impl<M: Map> Storage for Keyed<M> {
                 sent_at: time_of(&time)?,
                 id,
             };
-            patched.extend(self.record::<Message>(&key::message(app, conversation, &place))?);
+            patched.extend(self.message_at(app, conversation, &place)?);
         }
         Ok(patched)
     }
@@ -416,6 +409,10 @@ impl<M: Map> Storage for Keyed<M> {
 
     fn snapshot(&self) -> Result<Snapshot, StorageError> {
         Ok(Snapshot(self.frozen()?))
+    }
+
+    async fn rest(&mut self) -> Result<bool, StorageError> {
+        self.rest_now()
     }
 
     async fn recover(&mut self) -> Result<(), StorageError> {

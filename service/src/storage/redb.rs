@@ -1,5 +1,7 @@
 //! The storage on disk: one redb file, one table, one durable transaction a batch.
 //!
+//! At rest the file is written anew without its gaps (`compaction.rs`).
+//!
 //! Each row has a checksum of ours (`seal.rs`), which every read checks. After an opening a thread reads all
 //! rows once, so damage in unused rows is found too. Rows of an earlier build have no checksum; they stay
 //! readable and writable.
@@ -14,8 +16,9 @@ use ::redb::{
     TableDefinition, TableError,
 };
 
-use super::backup::sync_folder;
+use super::compaction::{self, Compaction, Size};
 use super::keyed::{Changes, Frozen, Keyed, Map, Row, TakeRow};
+use super::new_file::{self, for_owner_only};
 use super::seal::{seal, unseal};
 use super::{Order, StorageError};
 
@@ -39,6 +42,15 @@ const FILE: &str = "sampan-service.redb";
 /// small beside the memory that their connections need.
 const CACHE_BYTES: usize = 64 * 1024 * 1024;
 
+/// Commits in a minute up to which the service is at rest.
+const COMMITS_AT_REST: u32 = 600;
+
+/// Bytes of gaps for which a compaction is worth its while.
+const GAPS_MIN: u64 = 4 * 1024 * 1024;
+
+/// And the part of the rows that the gaps have to be: a fifth.
+const GAPS_PART: u64 = 5;
+
 /// A [`Storage`](super::Storage) that survives power loss: a commit returns after fsync.
 pub type RedbStorage = Keyed<RedbMap>;
 
@@ -53,7 +65,9 @@ impl RedbStorage {
     pub fn open_folder(folder: &Path) -> Result<Self, StorageError> {
         std::fs::create_dir_all(folder)?;
         super::salvage::guarded(|| {
-            let mut map = RedbMap::open(&Self::file_in(folder))?;
+            let file = Self::file_in(folder);
+            compaction::remove_part(&file)?;
+            let mut map = RedbMap::open(&file)?;
             map.look_through()?;
             Self::open(map)
         })
@@ -75,13 +89,24 @@ pub struct RedbMap {
     file: PathBuf,
     /// None after a failure, until it could be opened anew.
     open: Option<Open>,
-    /// The damage that was found beside.
-    damage: Arc<OnceLock<&'static str>>,
+    /// The findings of the thread beside.
+    looked: Arc<Looked>,
+    compaction: Option<Compaction>,
+    /// Commits since it was last asked whether the service is at rest.
+    commits: u32,
 }
 
+/// The findings of reading all rows once.
+#[derive(Debug, Default)]
+struct Looked {
+    damage: OnceLock<&'static str>,
+    size: OnceLock<Size>,
+}
+
+/// An open database, and its newest committed state.
 #[derive(Debug)]
-struct Open {
-    database: Database,
+pub(super) struct Open {
+    database: Arc<Database>,
     /// The newest committed state; replaced after every commit, so reads open no transaction.
     rows: Table,
     form: Form,
@@ -134,7 +159,9 @@ impl RedbMap {
         Ok(Self {
             file: file.to_owned(),
             open: Some(Open::file(file)?),
-            damage: Arc::default(),
+            looked: Arc::default(),
+            compaction: None,
+            commits: 0,
         })
     }
 
@@ -145,15 +172,22 @@ impl RedbMap {
     /// Reads all rows once, on a thread beside. Waits a little: most data is looked through before
     /// anybody is served.
     fn look_through(&mut self) -> Result<(), StorageError> {
-        let rows = self.frozen()?;
-        let damage = Arc::clone(&self.damage);
+        let rows = self.opened()?.frozen(None)?;
+        let looked = Arc::clone(&self.looked);
         let (done, is_done) = mpsc::channel();
         let look = move || {
-            let result = super::salvage::guarded(|| rows.each(&mut |_, _| Ok(())));
-            if let Err(StorageError::Damaged { what }) = &result {
-                // Only the first damage is reported.
-                let _ = damage.set(what);
-            }
+            let mut size = Size::default();
+            let add = &mut |key: &[u8], value: &[u8]| {
+                size.add(key, value);
+                Ok(())
+            };
+            let result = super::salvage::guarded(|| rows.each(add));
+            // Only the first damage is reported.
+            let _ = match &result {
+                Ok(()) => looked.size.set(size).is_ok(),
+                Err(StorageError::Damaged { what }) => looked.damage.set(what).is_ok(),
+                Err(_) => false,
+            };
             // Nobody may wait any more.
             let _ = done.send(result);
         };
@@ -167,6 +201,64 @@ impl RedbMap {
     }
 }
 
+impl RedbMap {
+    /// True if the file could be smaller by a good part. False where nobody has read all rows yet.
+    fn has_gaps(&self) -> Result<bool, StorageError> {
+        let Some(size) = self.looked.size.get() else {
+            return Ok(false);
+        };
+        let full = size.of_rows(self.opened()?.rows.len()?);
+        let gaps = compaction::bytes_on_disk(&self.file)?.saturating_sub(full);
+        Ok(gaps >= GAPS_MIN && gaps >= full / GAPS_PART)
+    }
+
+    pub(super) fn begin_compaction(&mut self) -> Result<(), StorageError> {
+        let rows = self.frozen()?;
+        self.compaction = Some(Compaction::start(&self.file, rows)?);
+        Ok(())
+    }
+
+    /// Puts a row in as it is.
+    #[cfg(test)]
+    pub(super) fn plant(&mut self, key: &[u8], value: &[u8]) {
+        let write = self.opened().unwrap().database.begin_write().unwrap();
+        write
+            .open_table(SEALED)
+            .unwrap()
+            .insert(key, value)
+            .unwrap();
+        write.commit().unwrap();
+    }
+
+    /// Goes on with the new file, or with the old one where there is no new one.
+    fn end_compaction(&mut self) {
+        let Some(compaction) = self.compaction.take() else {
+            return;
+        };
+        match compaction.finish(&self.file) {
+            Ok((open, size)) => {
+                self.open = open;
+                let looked = Looked::default();
+                let _ = looked.size.set(size);
+                self.looked = Arc::new(looked);
+                tracing::info!(
+                    rows = size.rows,
+                    bytes = size.bytes,
+                    "the data file was written anew"
+                );
+            }
+            Err(StorageError::Damaged { what }) => {
+                let _ = self.looked.damage.set(what);
+            }
+            Err(error) => {
+                // The gaps do no harm. Without a size no other compaction begins until the next start.
+                self.looked = Arc::default();
+                tracing::warn!("the data file keeps its gaps: {error}");
+            }
+        }
+    }
+}
+
 /// Opens a database over a file of a test's own.
 #[cfg(test)]
 pub(super) fn open_backend(file: impl ::redb::StorageBackend) -> Result<RedbStorage, StorageError> {
@@ -176,7 +268,9 @@ pub(super) fn open_backend(file: impl ::redb::StorageBackend) -> Result<RedbStor
     let map = RedbMap {
         file: PathBuf::new(),
         open: Some(Open::over(database)?),
-        damage: Arc::default(),
+        looked: Arc::default(),
+        compaction: None,
+        commits: 0,
     };
     RedbStorage::open(map)
 }
@@ -185,39 +279,21 @@ impl Open {
     fn file(file: &Path) -> Result<Self, StorageError> {
         let is_new = !file.exists();
         if is_new {
-            Self::make(file)?;
+            new_file::make(file, |new| {
+                drop(Self::over(Database::create(new)?)?);
+                Ok(())
+            })?;
         }
         for_owner_only(file)?;
         let database = Database::builder()
             .set_cache_size(CACHE_BYTES)
             .create(file)
-            .map_err(|error| match error {
-                ::redb::DatabaseError::DatabaseAlreadyOpen => StorageError::InUse,
-                other => other.into(),
-            })?;
+            .map_err(in_use)?;
         let open = Self::over(database)?;
         if is_new {
-            remove_unfinished(file);
+            new_file::remove_unfinished(file);
         }
         Ok(open)
-    }
-
-    /// Makes an empty database beside its place, and puts it there when it is whole: redb does not open a file
-    /// whose making was interrupted.
-    fn make(file: &Path) -> Result<(), StorageError> {
-        let new = unfinished(file, &std::process::id().to_string());
-        // A process of this number may have been killed right here.
-        let _ = std::fs::remove_file(&new);
-        for_owner_only(&new)?;
-        drop(Self::over(Database::create(&new)?)?);
-        // A link never replaces a database that another process made meanwhile. Where the file system has no
-        // links, the database is made in its place.
-        let linked = std::fs::hard_link(&new, file);
-        let _ = std::fs::remove_file(&new);
-        if let (Ok(()), Some(folder)) = (linked, file.parent()) {
-            sync_folder(folder)?;
-        }
-        Ok(())
     }
 
     fn over(database: Database) -> Result<Self, StorageError> {
@@ -236,14 +312,24 @@ impl Open {
             None => 0,
         };
         Ok(Self {
-            database,
+            database: Arc::new(database),
             rows,
             form,
             commit,
         })
     }
 
-    fn commit(&mut self, changes: &Changes) -> Result<(), StorageError> {
+    /// The committed rows as they are now. They are there for as long as the database is held open.
+    fn frozen(&self, database: Option<Arc<Database>>) -> Result<FrozenRows, StorageError> {
+        let rows = self.database.begin_read()?.open_table(self.form.table())?;
+        Ok(FrozenRows {
+            rows,
+            form: self.form,
+            _database: database,
+        })
+    }
+
+    pub(super) fn commit(&mut self, changes: &Changes) -> Result<(), StorageError> {
         let write = self.database.begin_write()?;
         let commit = self.commit + 1;
         {
@@ -269,26 +355,6 @@ impl Open {
     }
 }
 
-/// The name of a database that is being made.
-fn unfinished(file: &Path, process: &str) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(format!(".new-{process}"));
-    PathBuf::from(name)
-}
-
-/// Removes databases whose making was interrupted.
-fn remove_unfinished(file: &Path) {
-    let begin = unfinished(file, "");
-    let begin = begin.file_name().unwrap_or_default().to_string_lossy();
-    let entries = file.parent().map(std::fs::read_dir);
-    for entry in entries.into_iter().flatten().flatten().flatten() {
-        if entry.file_name().to_string_lossy().starts_with(&*begin) {
-            // A process that still makes one finds the database in its place.
-            let _ = std::fs::remove_file(entry.path());
-        }
-    }
-}
-
 /// The number of a commit, as its row has it.
 fn number_of(bytes: &[u8]) -> Result<u64, StorageError> {
     let bytes = <[u8; 8]>::try_from(bytes).map_err(|_| StorageError::Damaged {
@@ -309,6 +375,8 @@ const ROWS_AT_ONCE: usize = 10_000;
 struct FrozenRows {
     rows: Table,
     form: Form,
+    /// Held open for as long as the rows are read.
+    _database: Option<Arc<Database>>,
 }
 
 impl Frozen for FrozenRows {
@@ -341,24 +409,46 @@ impl Frozen for FrozenRows {
     }
 }
 
+/// The error of an opening: another process is no fault of the data.
+fn in_use(error: ::redb::DatabaseError) -> StorageError {
+    match error {
+        ::redb::DatabaseError::DatabaseAlreadyOpen => StorageError::InUse,
+        other => other.into(),
+    }
+}
+
 /// The rows of a file that nobody writes; the file is not changed.
 pub(super) fn read_file(file: &Path) -> Result<Box<dyn Frozen>, StorageError> {
     let database = Database::builder()
         .set_cache_size(CACHE_BYTES)
-        .open_read_only(file)?;
+        .open_read_only(file)
+        .map_err(in_use)?;
     let form = Form::of(&database)?.ok_or(StorageError::Damaged {
         what: "the database has no rows",
     })?;
     let rows = database.begin_read()?.open_table(form.table())?;
-    Ok(Box::new(FrozenRows { rows, form }))
+    Ok(Box::new(FrozenRows {
+        _database: None,
+        rows,
+        form,
+    }))
 }
 
 /// Copies rows into a new file, which is durable and closed when this returns.
 pub(super) fn write_file(
     file: &Path,
     rows: &dyn Frozen,
-    mut seen: impl FnMut(&[u8], &[u8]),
+    seen: impl FnMut(&[u8], &[u8]),
 ) -> Result<(), StorageError> {
+    copy_rows(file, rows, seen).map(drop)
+}
+
+/// Copies rows into a new file, and leaves it open.
+pub(super) fn copy_rows(
+    file: &Path,
+    rows: &dyn Frozen,
+    mut seen: impl FnMut(&[u8], &[u8]),
+) -> Result<Open, StorageError> {
     for_owner_only(file)?;
     let mut copy = Open::file(file)?;
     let mut some = Changes::new();
@@ -370,29 +460,8 @@ pub(super) fn write_file(
             false => copy.commit(&std::mem::take(&mut some)),
         }
     })?;
-    copy.commit(&some)
-}
-
-/// Makes the file if it is missing, and readable for nobody but its owner: it holds people's messages to each
-/// other.
-#[cfg(unix)]
-fn for_owner_only(file: &Path) -> std::io::Result<()> {
-    use std::fs::{OpenOptions, Permissions, set_permissions};
-    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(file)?;
-    set_permissions(file, Permissions::from_mode(0o600))
-}
-
-/// Here the mode of a file does not say who may read the file.
-#[cfg(not(unix))]
-fn for_owner_only(_: &Path) -> std::io::Result<()> {
-    Ok(())
+    copy.commit(&some)?;
+    Ok(copy)
 }
 
 impl Map for RedbMap {
@@ -427,30 +496,46 @@ impl Map for RedbMap {
 
     fn frozen(&self) -> Result<Box<dyn Frozen>, StorageError> {
         let open = self.opened()?;
-        let rows = open.database.begin_read()?.open_table(open.form.table())?;
-        let form = open.form;
-        Ok(Box::new(FrozenRows { rows, form }))
+        let held = Arc::clone(&open.database);
+        Ok(Box::new(open.frozen(Some(held))?))
     }
 
     fn commit(&mut self, changes: Changes) -> Result<(), StorageError> {
         let open = self.open.as_mut().ok_or(StorageError::Closed)?;
         let result = open.commit(&changes);
+        self.commits += 1;
         if result.is_err() {
             self.open = None;
+            self.compaction = None;
+        } else if let Some(under_way) = &mut self.compaction
+            && !under_way.remember(changes)
+        {
+            self.compaction = None;
         }
         result
     }
 
+    fn rest(&mut self) -> Result<bool, StorageError> {
+        let commits = std::mem::take(&mut self.commits);
+        if self.compaction.as_ref().is_some_and(Compaction::is_copied) {
+            self.end_compaction();
+        } else if self.compaction.is_none() && commits <= COMMITS_AT_REST && self.has_gaps()? {
+            self.begin_compaction()?;
+        }
+        Ok(self.compaction.is_some())
+    }
+
     fn is_sound(&self) -> bool {
-        self.open.is_some() && self.damage.get().is_none()
+        self.open.is_some() && self.looked.damage.get().is_none()
     }
 
     fn recover(&mut self) -> Result<(), StorageError> {
         // Nothing heals a row; a service that goes on could take a missing row for one that never was.
-        if let Some(what) = self.damage.get() {
+        if let Some(what) = self.looked.damage.get() {
             return Err(StorageError::Damaged { what });
         }
         // The old one has to let go of the file first.
+        self.compaction = None;
         self.open = None;
         self.open = Some(Open::file(&self.file)?);
         Ok(())

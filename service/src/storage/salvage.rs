@@ -9,16 +9,16 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
-use sampan::model::{AppId, ConversationId, MessageId};
+use sampan::model::{AppId, ConversationId};
 
-use super::codec::{decode, encode};
+use super::codec::decode;
 use super::conversation::Head;
 use super::key::{self, Parts};
 use super::keyed::{Changes, DAMAGED_ID, Keyed, Map as _, TakeRow};
-use super::record::{Member, Message, Place, Token};
+use super::record::{Member, Token};
 use super::redb::{COMMIT_KEY, RedbMap, RedbStorage, read_file};
 use super::seal::unseal;
-use super::{BackupError, Order, StorageError};
+use super::{BackupError, Order, StorageError, message};
 
 /// The result of looking through data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,10 +100,14 @@ pub fn salvage(from: &Path, into: &Path) -> Result<Salvaged, BackupError> {
     if new.exists() {
         return Err(BackupError::Occupied(into.to_owned()));
     }
+    let rows = guarded(|| read_file(&old));
+    if matches!(rows, Err(StorageError::InUse)) {
+        return Err(StorageError::InUse.into());
+    }
     let mut salvaged = Salvaged::default();
     let mut copy = Copy::into_folder(into)?;
     // The rows that the database still finds, in its order.
-    let whole = guarded(|| read_file(&old)?.each(&mut |key, value| copy.put(key, value)));
+    let whole = guarded(|| rows?.each(&mut |key, value| copy.put(key, value)));
     salvaged.was_whole = match whole {
         Ok(()) => true,
         Err(StorageError::Database(_)) => {
@@ -291,6 +295,9 @@ fn each_of_leaf(page: &[u8], take: &mut TakeCopy<'_>) -> Result<(), StorageError
     Ok(())
 }
 
+/// The tag of messages.
+const MESSAGES: u8 = b'D';
+
 /// Rows that are looked at together.
 const LOOKED_AT: usize = 1_000;
 
@@ -308,7 +315,7 @@ impl RedbStorage {
     /// many of each.
     fn make_whole(&mut self) -> Result<(u64, u64), StorageError> {
         let (mut made_anew, mut left_out) = (0, 0);
-        for tag in *b"tvmd" {
+        for tag in *b"tvmD" {
             let mut from = vec![tag];
             loop {
                 let rows = self.rows(&from, &[tag + 1], Order::OldestFirst, LOOKED_AT)?;
@@ -339,6 +346,9 @@ impl RedbStorage {
 
 /// The rows by which a row is found.
 fn found_by(tag: u8, row: &[u8], value: &[u8]) -> Result<Vec<(key::Key, Vec<u8>)>, StorageError> {
+    if tag == MESSAGES {
+        return found_by_message(row, value);
+    }
     let mut parts = Parts::after(row, 1)?;
     let app = AppId::new(parts.text()?).map_err(|_| DAMAGED_ID)?;
     let mut found = Vec::new();
@@ -361,31 +371,21 @@ fn found_by(tag: u8, row: &[u8], value: &[u8]) -> Result<Vec<(key::Key, Vec<u8>)
                 found.push((key::expiry(ends, &app, &id), Vec::new()));
             }
         }
-        b'm' => {
+        _ => {
             let id = ConversationId::new(parts.text()?).map_err(|_| DAMAGED_ID)?;
             let member: Member = decode(value)?;
             found.push((key::membership(&app, &member.client, &id), Vec::new()));
         }
-        _ => {
-            let id = ConversationId::new(parts.text()?).map_err(|_| DAMAGED_ID)?;
-            let sent_at = parts.time()?;
-            let message: Message = decode(value)?;
-            let time = sent_at.as_millis().to_be_bytes().to_vec();
-            let own = MessageId::new(parts.rest()?).map_err(|_| DAMAGED_ID)?;
-            found.push((key::message_id(&app, &id, &own), time.clone()));
-            if let Some(token) = &message.token {
-                let place = encode(&Place {
-                    sent_at,
-                    id: own.clone(),
-                })?;
-                found.push((key::sent_token(&app, &id, &message.from, token), place));
-            }
-            if let Some(at) = message.patched_at {
-                found.push((key::patch(&app, &id, at, &own), time));
-            }
-        }
     }
     Ok(found)
+}
+
+fn found_by_message(row: &[u8], value: &[u8]) -> Result<Vec<(key::Key, Vec<u8>)>, StorageError> {
+    let mut parts = Parts::after(row, 1)?;
+    let app = AppId::new(&parts.short()?).map_err(|_| DAMAGED_ID)?;
+    let id = ConversationId::new(&parts.short()?).map_err(|_| DAMAGED_ID)?;
+    let message = message::message_of(message::place_in(parts)?, value)?;
+    Ok(message::found_by(&app, &id, &message))
 }
 
 #[cfg(test)]

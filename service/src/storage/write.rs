@@ -5,7 +5,7 @@ use sampan::model::{AppId, ClientId, ConversationId};
 use super::codec::encode;
 use super::key::{self, Key, Parts};
 use super::keyed::{DAMAGED_ID, Keyed, Map};
-use super::record::{Conversation, Message, Notice, Place, Readers, Token, Write};
+use super::record::{Conversation, Notice, Readers, Token, Write};
 use super::{Order, StorageError};
 
 impl<M: Map> Keyed<M> {
@@ -199,67 +199,6 @@ impl<M: Map> Keyed<M> {
         if self.get(&unique)?.as_deref() == Some(id.as_str().as_bytes()) {
             self.drop_row(unique);
         }
-        Ok(())
-    }
-
-    fn put_message(
-        &mut self,
-        app: &AppId,
-        conversation: &ConversationId,
-        message: &Message,
-    ) -> Result<(), StorageError> {
-        let place = message.place();
-        let row = key::message(app, conversation, &place);
-        let before = self.record::<Message>(&row)?;
-        match before {
-            None => {
-                let time = message.sent_at.as_millis().to_be_bytes().to_vec();
-                self.put(key::message_id(app, conversation, &message.id), time);
-                if let Some(token) = &message.token {
-                    let sent = key::sent_token(app, conversation, &message.from, token);
-                    self.put(sent, encode(&place)?);
-                }
-            }
-            Some(before) => {
-                if let Some(at) = before
-                    .patched_at
-                    .filter(|at| Some(*at) != message.patched_at)
-                {
-                    self.drop_row(key::patch(app, conversation, at, &message.id));
-                }
-            }
-        }
-        if let Some(at) = message.patched_at {
-            let time = message.sent_at.as_millis().to_be_bytes().to_vec();
-            self.put(key::patch(app, conversation, at, &message.id), time);
-        }
-        self.put(row, encode(message)?);
-        Ok(())
-    }
-
-    fn drop_message(
-        &mut self,
-        app: &AppId,
-        conversation: &ConversationId,
-        place: &Place,
-    ) -> Result<(), StorageError> {
-        let row = key::message(app, conversation, place);
-        let Some(message) = self.record::<Message>(&row)? else {
-            return Ok(());
-        };
-        if let Some(token) = &message.token {
-            let sent = key::sent_token(app, conversation, &message.from, token);
-            // The token may belong to a later message by now, where tokens are remembered for a shorter time
-            // than messages.
-            if self.record::<Place>(&sent)?.as_ref() == Some(place) {
-                self.drop_row(sent);
-            }
-        }
-        if let Some(at) = message.patched_at {
-            self.drop_row(key::patch(app, conversation, at, &message.id));
-        }
-        self.drop_row(key::message_id(app, conversation, &message.id));
-        self.drop_row(row);
         Ok(())
     }
 }

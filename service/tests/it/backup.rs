@@ -166,3 +166,19 @@ async fn a_backup_that_changed_is_not_brought_back() {
         "no whole backup",
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn data_in_use_is_neither_checked_nor_salvaged_and_no_folder_is_left_of_the_try() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, saved) = (folder.path().join("data"), folder.path().join("saved"));
+    let mut program = Program::start(&data);
+    let in_use = "another process uses this data";
+    fails(&[path("check"), &data], in_use);
+    let salvage = [path("salvage"), &data, path("--into"), &saved];
+    fails(&salvage, in_use);
+    assert!(!saved.exists());
+    program.terminate();
+    assert_eq!(program.exit_code(), Some(0));
+    assert!(succeeds(&[path("check"), &data]).contains("whole"));
+    assert!(succeeds(&salvage).contains("whole"));
+}

@@ -56,7 +56,7 @@ impl<S: Storage> Core<S> {
         body: &DirectCommand,
         refusal: &Refusal,
     ) -> Result<Decision, Refusal> {
-        let id = self.names.message();
+        let id = self.names.message(now.wall);
         let place = Place {
             sent_at: now.wall,
             id: id.map_err(|_| ServiceCode::INTERNAL_ERROR)?,
@@ -141,7 +141,7 @@ impl<S: Storage> Core<S> {
             .map(|last| last.sent_at)
             .max(Some(conversation.updated_at));
         let sent_at = self.stamps.next_message(app, id, floor);
-        let id = self.names.message();
+        let id = self.names.message(sent_at);
         Ok(Place {
             sent_at,
             id: id.map_err(|_| ServiceCode::INTERNAL_ERROR)?,

@@ -2,7 +2,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sampan::model::{ClientId, ConversationId, InvalidId, MessageId};
+use sampan::model::{ClientId, ConversationId, InvalidId, MessageId, Timestamp};
+
+use crate::storage::message_id;
 
 /// A source of random bytes. In a running service it must be unpredictable: session tokens are
 /// made of it.
@@ -18,9 +20,6 @@ pub(in crate::core) struct Names {
     messages: u64,
 }
 
-/// The characters of URL-safe base64 in the order in which texts are compared.
-const IN_ORDER: &[u8; 64] = b"-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz";
-
 impl Names {
     pub(in crate::core) fn new(entropy: Box<dyn Entropy>) -> Self {
         Self {
@@ -35,19 +34,12 @@ impl Names {
         bytes
     }
 
-    /// 22 characters: the form of message ids in the protocol, section 6.10. The first five count,
-    /// so that of two messages with one time the later one has the greater id; the others are
-    /// random.
-    pub(in crate::core) fn message(&mut self) -> Result<MessageId, InvalidId> {
+    /// The id of a message with this time: 60 bits of it are random.
+    pub(in crate::core) fn message(&mut self, at: Timestamp) -> Result<MessageId, InvalidId> {
         let count = self.messages;
         self.messages = self.messages.wrapping_add(1);
-        let digit = |place: u32| {
-            let digit = usize::try_from(count >> (6 * place) & 63).unwrap_or_default();
-            char::from(IN_ORDER.get(digit).copied().unwrap_or(b'-'))
-        };
-        let random = URL_SAFE_NO_PAD.encode(self.bytes::<13>());
-        let ordered = (0..5).rev().map(digit);
-        MessageId::new(ordered.chain(random.chars().take(17)).collect::<String>())
+        let random = URL_SAFE_NO_PAD.encode(self.bytes::<8>());
+        message_id(at, count, &random)
     }
 
     /// 24 lower-case hex digits: an object id.
@@ -100,9 +92,10 @@ mod tests {
     #[test]
     fn ids_have_the_forms_that_sdks_know() {
         let mut names = Names::new(Box::new(Ones));
-        assert_eq!(names.message().unwrap().as_str().len(), 22);
+        let now = Timestamp::from_millis(1_700_000_000_000);
+        assert_eq!(names.message(now).unwrap().as_str().len(), 22);
         for _ in 0..100_000 {
-            let (first, second) = (names.message().unwrap(), names.message().unwrap());
+            let (first, second) = (names.message(now).unwrap(), names.message(now).unwrap());
             assert!(first < second, "{first} {second}");
         }
         assert_eq!(names.conversation().unwrap().as_str(), "01".repeat(12));

@@ -16,6 +16,9 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// From one sweep to the next where there is more.
 const SWEEP_ON: Duration = Duration::from_millis(20);
 
+/// From one sweep to the next while the storage puts its data in order.
+const REST_ON: Duration = Duration::from_secs(1);
+
 /// Tokens forgotten in one sweep: at fifty sweeps a second, more than a socket can make.
 const TOKENS_AT_ONCE: usize = 500;
 
@@ -47,8 +50,11 @@ impl<S: Storage> Core<S> {
         let more = self.sweep_conversations().await?;
         let more = self.keep_badges().await? || more;
         self.sweep_notifications(now).await?;
-        Ok(match many || more {
-            true => SWEEP_ON,
+        if many || more {
+            return Ok(SWEEP_ON);
+        }
+        Ok(match self.storage.rest().await? {
+            true => REST_ON,
             false => SWEEP_EVERY,
         })
     }

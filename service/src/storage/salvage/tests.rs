@@ -5,10 +5,12 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use sampan::model::{ClientId, Timestamp};
+use sampan::model::{ClientId, MessageId, Timestamp};
 
 use super::*;
-use crate::storage::{Body, Conversation, Kind, Span, Storage, Write, check, salvage as save};
+use crate::storage::{
+    Body, Conversation, Kind, Message, Span, Storage, Write, check, salvage as save,
+};
 
 const MESSAGES: usize = 600;
 

@@ -75,6 +75,7 @@ suite!(
     a_token_finds_the_first_message_of_its_sender_in_its_conversation_alone,
     an_app_sees_nothing_of_another,
     a_snapshot_stays_as_it_was,
+    a_rest_changes_nothing_that_can_be_asked,
 );
 
 fn put(time: i64, n: u8) -> Write {
@@ -258,4 +259,40 @@ fn a_snapshot_stays_as_it_was(mut backend: impl Backend) {
         ids(&storage, &Span::default(), Order::OldestFirst, 9),
         ["m2"]
     );
+}
+
+fn a_rest_changes_nothing_that_can_be_asked(mut backend: impl Backend) {
+    let mut storage = backend.open();
+    let large = Message {
+        body: Body::Binary(vec![7; 1 << 20]),
+        ..message(1, 1, None)
+    };
+    // Much is written, and little is left.
+    for _ in 0..12 {
+        let put = Write::PutMessage(app(), cid(1), large.clone());
+        now(storage.apply(vec![
+            put,
+            Write::PutConversation(app(), conversation(0, None)),
+        ]))
+        .unwrap();
+        now(storage.commit()).unwrap();
+        now(storage.apply(vec![Write::DropMessage(app(), cid(1), large.place())])).unwrap();
+        now(storage.commit()).unwrap();
+    }
+    let committed = picture(&storage);
+    now(storage.apply(vec![put(2, 2)])).unwrap();
+    let applied = picture(&storage);
+    assert_ne!(applied, committed);
+    let mut rounds = 0;
+    while now(storage.rest()).unwrap() {
+        assert_eq!(picture(&storage), applied);
+        rounds += 1;
+        assert!(rounds < 120_000, "a rest ends");
+        std::thread::park_timeout(std::time::Duration::from_millis(1));
+    }
+    assert_eq!(picture(&storage), applied);
+    storage.rollback();
+    assert_eq!(picture(&storage), committed);
+    backend.crash(storage);
+    assert_eq!(picture(&backend.open()), committed);
 }
