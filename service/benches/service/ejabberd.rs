@@ -24,7 +24,7 @@ const START_MAX: Duration = Duration::from_secs(60);
 /// The names of elements are of this place, and nobody asks there.
 const NAMESPACE: &str = "etherx.jabber.org/streams";
 
-fn stream() -> String {
+fn beginning() -> String {
     format!(
         "<stream:stream to='localhost' version='1.0' xmlns='jabber:client' xmlns:stream='http://{NAMESPACE}'>"
     )
@@ -132,13 +132,13 @@ impl Client {
             stream,
             heard: Vec::new(),
         };
-        client.say(&stream()).await?;
+        client.say(&beginning()).await?;
         client.hear("</stream:features>").await?;
         let secret = STANDARD.encode(format!("\0{name}\0none"));
         let auth = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>";
         client.say(&format!("{auth}{secret}</auth>")).await?;
         client.hear("<success").await?;
-        client.say(&stream()).await?;
+        client.say(&beginning()).await?;
         client.hear("</stream:features>").await?;
         client.say(BIND).await?;
         client.hear("</iq>").await?;
