@@ -312,7 +312,8 @@ impl Archive {
         };
         let Some(header) = header.filter(|it| !named(it.number)) else {
             // A kill before the first frame leaves nothing worth keeping.
-            if bytes.len() < 4096 && path.extension().is_some_and(|it| it == "part") {
+            let is_empty = pages.is_empty() && bytes.len() < 4096;
+            if is_empty && path.extension().is_some_and(|it| it == "part") {
                 fs::remove_file(path).map_err(ArchiveError::io(path))?;
                 return Ok(Some(0));
             }

@@ -114,6 +114,10 @@ mod tests {
             Verdict::Fatal(Fatal::AppGone(_))
         ));
         assert!(matches!(
+            verdict(410, "<html>gone</html>"),
+            Verdict::Fatal(Fatal::AppGone(_))
+        ));
+        assert!(matches!(
             verdict(401, ""),
             Verdict::Fatal(Fatal::WrongKey(_))
         ));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::fake::{APP, Dice, Fake, Fault, KEY, history};
 use crate::{expected, options, raw_rows, rows, run, server_as};
-use sampan_migrate::archive::{Archive, ArchiveError};
+use sampan_migrate::archive::{Archive, ArchiveError, Manifest};
 use sampan_migrate::crawl::{CrawlError, CrawlOptions, Progress};
 use sampan_migrate::http::Fatal;
 use sampan_service::storage::RedbStorage;
@@ -429,4 +429,25 @@ async fn the_first_mistakes_are_told_and_leave_nothing_behind() {
     }
     drop(storage);
     assert!(!folder.path().join("new").exists() && !folder.path().join("d").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_another_app_are_set_aside_and_not_taken_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let fake = Fake::start(history(2, 50, 2)).await;
+    let theirs = folder.path().join("theirs");
+    run(&fake, &options(&theirs)).await.unwrap();
+    for (app, taken) in [(APP, true), ("otherApp", false)] {
+        let own = folder.path().join(app);
+        let fresh = Manifest::new(app, "https://a.example", 0, false);
+        drop(Archive::open(&own, &fresh).unwrap());
+        std::fs::copy(&segment_paths(&theirs)[0], own.join("pages/000001.part")).unwrap();
+        let (_, recovered) = Archive::open(&own, &fresh).unwrap();
+        assert_eq!(recovered.pages > 0, taken, "{app}: {recovered:?}");
+        assert_eq!(
+            recovered.set_aside.is_empty(),
+            taken,
+            "{app}: {recovered:?}"
+        );
+    }
 }
