@@ -33,6 +33,12 @@ extension MessageContent {
     }
 }
 
+/// A plug-in that brings kinds of messages: `MessageHandlers(plugins:)` registers them, with their handlers.
+public protocol KindPlugin: EnginePlugin {
+    /// Registers the kinds that the plug-in brings.
+    func register(in handlers: inout MessageHandlers)
+}
+
 /// The handlers of an app by kind of message. Every handler of a kind gets the messages of that kind. The handlers of all
 /// other messages get plain text, bytes, and messages without a handler of their kind.
 public struct MessageHandlers: Sendable {
@@ -42,6 +48,11 @@ public struct MessageHandlers: Sendable {
     private var others: [Handler] = []
 
     public init() {}
+
+    /// The handlers that plug-ins bring: those of a `KindPlugin` register the kinds of its own.
+    public init(plugins: [any EnginePlugin]) {
+        for plugin in plugins { (plugin as? any KindPlugin)?.register(in: &self) }
+    }
 
     /// Registers a kind of the app's own with a handler of its values.
     public mutating func on<Kind: MessageKind>(

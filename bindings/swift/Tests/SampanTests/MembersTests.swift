@@ -54,6 +54,33 @@ final class MembersTests: XCTestCase {
         try await engine.shutdown()
     }
 
+    func testAListOfMembersTellsWhoIsOnlineWhereTheAppAsked() async throws {
+        let scratch = try Scratch()
+        let service = try ServiceProcess(data: scratch.folder.appendingPathComponent("service"))
+        let engine = try scratch.engine("phone", url: service.url)
+        let laptop = try scratch.engine("laptop", url: service.url)
+        let (ann, ben) = (try await online(engine, "ann"), try await online(laptop, "ben"))
+        let talk = try await ann.createConversation(
+            conversation: NewConversation(with: "ben", "cat")
+        ).conversation
+        try await until { try await ann.outbox().isEmpty }
+        let list = try await talk.members(options: MemberListOptions(online: true))
+        let shown = try await within {
+            await list.states.first { !$0.rows.isEmpty && $0.rows.allSatisfy { $0.online != nil } }
+        }
+        XCTAssertEqual(shown?.rows.filter { $0.online == true }.map(\.client), ["ann", "ben"])
+        try ben.goOffline()
+        try await until { try await ann.onlineOf(clients: ["ben"]).isEmpty }
+        try await list.refresh()
+        let gone = try await within {
+            await list.states.first { $0.rows.contains { $0.client == "ben" && $0.online == false } }
+        }
+        XCTAssertNotNil(gone)
+        list.end()
+        try await engine.shutdown()
+        try await laptop.shutdown()
+    }
+
     func testAttributesChangeByTheirPresentValueAndQueriesFindHereAndAtTheService() async throws {
         let scratch = try Scratch()
         let service = try ServiceProcess(data: scratch.folder.appendingPathComponent("service"))

@@ -80,6 +80,40 @@ final class PhoneTests: XCTestCase {
         try await laptop.shutdown()
     }
 
+    /// S325: the kinds that a plug-in brings are registered with it; a plug-in without kinds brings none.
+    func testTheKindsThatAPlugInBringsComeToItsHandlersAsItsOwnValues() async throws {
+        let scratch = try Scratch()
+        let service = try ServiceProcess(data: scratch.folder.appendingPathComponent("service"))
+        let dice = Dice()
+        let plugins: [any EnginePlugin] = [dice, Marker()]
+        let phone = try Engine.openWithPlugins(
+            config: scratch.config("phone", url: service.url), plugins: plugins)
+        let laptop = try scratch.engine("laptop", url: service.url)
+        let (ann, ben) = (try await online(phone, "ann"), try await online(laptop, "ben"))
+        let others = Numbers()
+        var handlers = MessageHandlers(plugins: plugins)
+        handlers.otherwise { others.note($0.content.number ?? 0) }
+        let feed = ann.feed(only: [.messageAdded])
+        let talk = try await ben.createConversation(
+            conversation: NewConversation(with: "ann")
+        ).conversation
+        try await talk.send(message: NewMessage(content: MessageContent(Throw(points: 6))))
+        try await talk.sendText(text: "lucky")
+        var last = 0
+        while others.all.isEmpty || dice.thrown.all.isEmpty {
+            let next = try await feed.next(after: last)
+            let batch = try XCTUnwrap(next)
+            last = batch.last
+            for case .messageAdded(_, _, let message) in batch.events {
+                try await handlers.handle(message)
+            }
+        }
+        XCTAssertEqual(dice.thrown.all, [6])
+        XCTAssertEqual(others.all, [-1])
+        try await phone.shutdown()
+        try await laptop.shutdown()
+    }
+
     func testAFileThatIsNowhereEndsItsDownload() async throws {
         let scratch = try Scratch()
         let engine = try scratch.engine("phone")
@@ -114,6 +148,43 @@ final class PhoneTests: XCTestCase {
         try await phone.shutdown()
         try await laptop.shutdown()
     }
+}
+
+/// Numbers that were noted, in order.
+private final class Numbers: @unchecked Sendable {
+    private let lock = NSLock()
+    private var noted: [Int32] = []
+
+    var all: [Int32] { lock.withLock { noted } }
+
+    func note(_ number: Int32) { lock.withLock { noted.append(number) } }
+}
+
+/// The throw of a die.
+private struct Throw: MessageKind {
+    static let number: Int32 = 9
+    let points: Int32
+}
+
+/// Brings a kind of message.
+private final class Dice: KindPlugin, @unchecked Sendable {
+    let thrown = Numbers()
+
+    func register(in handlers: inout MessageHandlers) {
+        handlers.on(Throw.self) { [thrown] value, _ in thrown.note(value.points) }
+    }
+
+    func name() -> String { "dice" }
+
+    func engineCreated(engine: Engine) throws {}
+
+    func clientCreated(client: Client) throws {}
+
+    func conversationCreated(conversation: Conversation) throws {}
+
+    func beforeParse(payload: Json) async throws -> Json { payload }
+
+    func afterParse(message: ParsedMessage) async throws -> MessageContent { message.content }
 }
 
 /// Puts a mark behind each text.
