@@ -32,7 +32,8 @@ use url::Url;
 
 use self::call::{Answer, Caller, Refused};
 use self::incoming::S3Incoming;
-use super::clock::Clock;
+use super::clock::{Clock, SystemEntropy};
+use crate::core::Entropy as _;
 use crate::core::app::Secret;
 use crate::files::{AppFolder, BlobName, ByteStream, FileStore, Incoming, Later, StoreError};
 
@@ -45,8 +46,8 @@ const ORPHAN_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often a claim is tried that the storage puts off because of another one.
 const CLAIMS_MAX: u32 = 3;
 
-/// The name that is claimed twice at the start, to see whether the storage refuses the second claim.
-const PROBE: &str = "probe";
+/// The beginning of the name that is claimed twice at the start, to see whether the storage refuses the second claim.
+const PROBE: &str = "probe-";
 
 /// A storage of files that speaks S3.
 #[derive(Clone, Debug)]
@@ -232,11 +233,14 @@ impl S3Files {
     /// Claims a name twice, and takes it away. A storage that is not reached is no reason not to start: it may be
     /// there when the first file comes.
     pub(super) async fn check(&self) -> Result<(), S3Error> {
+        // Another service may start at the same time: each start has a name of its own.
+        let mut number = [0; 8];
+        SystemEntropy.fill(&mut number);
+        let name = format!("{PROBE}{:016x}", u64::from_le_bytes(number));
         let probe = async {
-            self.desk.remove(PROBE).await?;
-            self.desk.claim(PROBE, Bytes::from_static(b"1")).await?;
-            let again = self.desk.claim(PROBE, Bytes::from_static(b"2")).await?;
-            self.desk.remove(PROBE).await?;
+            self.desk.claim(&name, Bytes::from_static(b"1")).await?;
+            let again = self.desk.claim(&name, Bytes::from_static(b"2")).await?;
+            self.desk.remove(&name).await?;
             Ok(again)
         };
         match probe.await {

@@ -292,3 +292,18 @@ async fn a_storage_is_tried_at_the_start() {
         assert!(matches!(error, S3Error::Address(_)), "{endpoint}");
     }
 }
+
+#[tokio::test]
+async fn services_that_start_at_once_try_the_storage_under_different_names() {
+    let double = Double::start().await;
+    for _ in 0..2 {
+        store(&double).check().await.unwrap();
+    }
+    let claimed = double.lock().claimed.clone();
+    let [one, one_again, other, other_again] = claimed.as_slice() else {
+        panic!("{claimed:?}");
+    };
+    assert_eq!((one, other), (one_again, other_again));
+    assert_ne!(one, other);
+    assert!(double.lock().objects.is_empty(), "nothing is left of it");
+}

@@ -52,6 +52,8 @@ pub(super) struct Inner {
     pub(super) uploads: BTreeMap<String, BTreeMap<u16, Bytes>>,
     pub(super) parts: usize,
     pub(super) trouble: Option<Trouble>,
+    /// The names that were written under a condition.
+    pub(super) claimed: Vec<String>,
     begun: usize,
     refused: Vec<String>,
 }
@@ -284,6 +286,9 @@ impl Inner {
 
     fn put(&mut self, key: &str, headers: &HeaderMap, body: Bytes) -> Response<Body> {
         let is_new = headers.contains_key("if-none-match");
+        if is_new {
+            self.claimed.push(key.to_owned());
+        }
         let heeds = self.trouble != Some(Trouble::Overwrites);
         if is_new && heeds && self.objects.contains_key(key) {
             return refusal(412, "PreconditionFailed");
