@@ -251,18 +251,18 @@ fn make_folder(root: &Path, path: &Path) -> io::Result<PathBuf> {
 }
 
 #[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
 /// Other systems can't sync a folder.
 #[cfg(not(unix))]
-fn sync_folder(_: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
 /// None if the file or folder is not there.
-fn if_there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
+pub(super) fn if_there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
     match found {
         Ok(found) => Ok(Some(found)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -270,7 +270,7 @@ fn if_there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-fn entries(folder: &Path) -> io::Result<Vec<fs::DirEntry>> {
+pub(super) fn entries(folder: &Path) -> io::Result<Vec<fs::DirEntry>> {
     match if_there(fs::read_dir(folder))? {
         None => Ok(Vec::new()),
         Some(entries) => entries.collect(),

@@ -13,12 +13,14 @@
 //! | `ticket.rs` | the permission to upload one file |
 //! | `store.rs` | the trait of a place for bytes |
 //! | `disk.rs`, `memory.rs` | such places |
+//! | `copy.rs` | the files of a folder in a backup |
 //! | `usage.rs` | the bytes of an app |
 //! | `library.rs` | [`Files`]: the rules above a store |
 //!
 //! A file exists when its record exists. The record is written once, after the bytes are durable, and names the
 //! bytes. Two uploads of one file therefore never mix, and the first that ends is the file.
 
+pub mod copy;
 mod disk;
 mod library;
 mod memory;

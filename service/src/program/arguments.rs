@@ -41,7 +41,7 @@ pub(crate) enum Tool {
     Admin(Admin),
     /// Checks a backup, or brings it back into a new data folder.
     Restore(Restore),
-    /// Reads all data of a service that does not run, and says whether it is whole. Changes nothing.
+    /// Reads all data and files of a service that does not run, and says whether they are whole. Changes nothing.
     Check(Check),
     /// Saves the good rows of damaged data into a new data folder. The old folder is not changed.
     Salvage(Salvage),
@@ -95,6 +95,10 @@ pub(crate) struct Backup {
     /// A new folder for the copy; made if it is not there.
     #[arg(value_name = "TO")]
     pub(crate) to: PathBuf,
+
+    /// An earlier backup: the clients' files that it has are linked and not copied again.
+    #[arg(long, value_name = "BACKUP")]
+    pub(crate) since: Option<PathBuf>,
 }
 
 /// The arguments of `admin`.
@@ -176,7 +180,7 @@ pub(crate) struct Restore {
     #[arg(value_name = "FROM")]
     pub(crate) from: PathBuf,
 
-    /// Only reads the backup and compares it with its note.
+    /// Only reads the backup, rows and files, and compares it with its note.
     #[arg(long)]
     pub(crate) check: bool,
 

@@ -9,9 +9,16 @@ use sampan_service::{BackupRequest, socket_in};
 use serde_json::Value;
 
 /// Asks for a backup; none if no service runs there.
-pub(crate) fn back_up(data: &Path, to: &Path) -> Option<Result<Backup, String>> {
+pub(crate) fn back_up(
+    data: &Path,
+    to: &Path,
+    since: Option<&Path>,
+) -> Option<Result<Backup, String>> {
     UnixStream::connect(socket_in(data)).ok()?;
-    let request = BackupRequest { to: to.to_owned() };
+    let request = BackupRequest {
+        to: to.to_owned(),
+        since: since.map(Path::to_owned),
+    };
     let asked = serde_json::to_value(request).map_err(|error| error.to_string());
     let answer = asked.and_then(|body| ask(data, "POST", "/backup", "", &body));
     Some(answer.and_then(|body| serde_json::from_value(body).map_err(|error| error.to_string())))

@@ -12,13 +12,12 @@ pub(crate) fn run(tool: Tool) -> Result<String, String> {
     match tool {
         Tool::CheckSettings(flags) => check_settings(flags),
         Tool::Backup(flags) => {
-            let to = std::path::absolute(&flags.to).map_err(|error| error.to_string())?;
-            let backup = back_up(&flags.folder.data, &to)?;
-            let (rows, bytes) = (backup.rows, backup.bytes);
-            Ok(format!(
-                "{rows} rows with {bytes} bytes are in {}",
-                to.display()
-            ))
+            // The service that writes the backup has another working folder.
+            let absolute = |path| std::path::absolute(path).map_err(|error| error.to_string());
+            let to = absolute(flags.to)?;
+            let since = flags.since.map(absolute).transpose()?;
+            let backup = back_up(&flags.folder.data, &to, since.as_deref())?;
+            Ok(format!("{} are in {}", contents(&backup), to.display()))
         }
         Tool::Check(flags) => check_data(&flags.data),
         Tool::Salvage(flags) => salvage_data(&flags.data, &flags.into),
@@ -30,12 +29,23 @@ pub(crate) fn run(tool: Tool) -> Result<String, String> {
                 Some(data) => Backup::restore(&flags.from, data),
             };
             let backup = restored.map_err(|error| error.to_string())?;
-            let (rows, bytes) = (backup.rows, backup.bytes);
+            let contents = contents(&backup);
             Ok(match flags.data {
-                None => format!("the backup is whole: {rows} rows with {bytes} bytes"),
-                Some(data) => format!("{rows} rows with {bytes} bytes are in {}", data.display()),
+                None => format!("the backup is whole: {contents}"),
+                Some(data) => format!("{contents} are in {}", data.display()),
             })
         }
+    }
+}
+
+fn contents(backup: &Backup) -> String {
+    let (rows, bytes) = (backup.rows, backup.bytes);
+    match &backup.files {
+        None => format!("{rows} rows with {bytes} bytes"),
+        Some(files) => format!(
+            "{rows} rows with {bytes} bytes, {} files and records of files with {} bytes",
+            files.count, files.bytes
+        ),
     }
 }
 
@@ -44,7 +54,10 @@ fn check_data(data: &Path) -> Result<String, String> {
     let checked = storage::check(data).map_err(|error| format!("{folder}: {error}"))?;
     let (rows, bytes) = (checked.rows, checked.bytes);
     Ok(match checked.has_checksums {
-        true => format!("the data is whole: {rows} rows with {bytes} bytes"),
+        true => format!(
+            "the data is whole: {rows} rows with {bytes} bytes, {} files",
+            checked.files
+        ),
         false => format!(
             "{rows} rows with {bytes} bytes can be read; an earlier build wrote them without checksums \
              (`salvage` makes a copy that has them)"
@@ -75,6 +88,10 @@ fn salvage_data(data: &Path, into: &Path) -> Result<String, String> {
         "\nrows left out that make no sense: {}",
         saved.left_out
     ));
+    said.push_str(&format!(
+        "\nfiles and records of files that came along: {}",
+        saved.files
+    ));
     Ok(said)
 }
 
@@ -95,9 +112,9 @@ fn check_settings(flags: arguments::CheckSettings) -> Result<String, String> {
 }
 
 /// Asks the service that runs; where none does, copies by itself.
-fn back_up(data: &Path, to: &Path) -> Result<Backup, String> {
+fn back_up(data: &Path, to: &Path, since: Option<&Path>) -> Result<Backup, String> {
     #[cfg(unix)]
-    if let Some(answer) = super::control::back_up(data, to) {
+    if let Some(answer) = super::control::back_up(data, to, since) {
         return answer;
     }
     if !RedbStorage::file_in(data).exists() {
@@ -106,5 +123,6 @@ fn back_up(data: &Path, to: &Path) -> Result<Backup, String> {
     let storage =
         RedbStorage::open_folder(data).map_err(|error| format!("{}: {error}", data.display()))?;
     let snapshot = storage.snapshot().map_err(|error| error.to_string())?;
-    snapshot.write_to(to).map_err(|error| error.to_string())
+    let backup = snapshot.write_to(to, data, since);
+    backup.map_err(|error| error.to_string())
 }

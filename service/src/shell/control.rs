@@ -30,6 +30,8 @@ use crate::storage::{Backup, BackupError};
 pub struct BackupRequest {
     /// A folder, as the service finds it: an absolute path.
     pub to: PathBuf,
+    /// An earlier backup, whose files are linked.
+    pub since: Option<PathBuf>,
 }
 
 /// The socket of a data folder.
@@ -61,6 +63,7 @@ pub(super) fn listen(data: &Path) -> io::Result<UnixListener> {
 /// Serves the tools until the service ends.
 pub(super) async fn serve(
     listener: UnixListener,
+    data: PathBuf,
     shared: Arc<Shared>,
     mut stopped: watch::Receiver<bool>,
 ) {
@@ -71,7 +74,7 @@ pub(super) async fn serve(
     };
     let tools = Router::new()
         .route("/backup", post(backup))
-        .with_state(Arc::clone(&shared));
+        .with_state((Arc::clone(&shared), data));
     // Requests of an app's own servers are answered here too, with the same keys.
     let router = http::router(shared)
         .layer(MockConnectInfo(peer))
@@ -87,10 +90,10 @@ pub(super) async fn serve(
 
 /// Copies the data as they are now, while the service goes on.
 async fn backup(
-    State(shared): State<Arc<Shared>>,
+    State((shared, data)): State<(Arc<Shared>, PathBuf)>,
     axum::Json(request): axum::Json<BackupRequest>,
 ) -> Response {
-    match back_up(&shared, request.to).await {
+    match back_up(&shared, data, request).await {
         Ok(backup) => {
             tracing::info!(
                 rows = backup.rows,
@@ -107,7 +110,7 @@ async fn backup(
     }
 }
 
-async fn back_up(shared: &Shared, to: PathBuf) -> Result<Backup, String> {
+async fn back_up(shared: &Shared, data: PathBuf, request: BackupRequest) -> Result<Backup, String> {
     let (sender, snapshot) = oneshot::channel();
     let ended = "the core has ended";
     let letter = Letter::Snapshot(sender);
@@ -116,7 +119,8 @@ async fn back_up(shared: &Shared, to: PathBuf) -> Result<Backup, String> {
     let snapshot = snapshot.await.map_err(|_| ended.to_owned())?;
     let snapshot = snapshot.map_err(|error| error.to_string())?;
     // The copy reads and writes files for as long as there are rows.
-    let copied = task::spawn_blocking(move || snapshot.write_to(&to)).await;
+    let copy = move || snapshot.write_to(&request.to, &data, request.since.as_deref());
+    let copied = task::spawn_blocking(copy).await;
     let copied = copied.map_err(|error| error.to_string())?;
     copied.map_err(|error: BackupError| error.to_string())
 }

@@ -121,7 +121,8 @@ impl Tasks {
         match control::listen(folder) {
             Ok(listener) => {
                 let shared = Arc::clone(&self.shared);
-                self.run(control::serve(listener, shared, self.stopped.clone()));
+                let stopped = self.stopped.clone();
+                self.run(control::serve(listener, folder.to_owned(), shared, stopped));
             }
             Err(error) => {
                 report(format_args!("tools cannot reach the service: {error}"));

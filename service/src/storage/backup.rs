@@ -1,8 +1,8 @@
 //! A copy of a committed state of the data, with a proof that the copy is whole.
 //!
-//! A backup is a folder with the database, in the form of a data folder, and a note (`backup.json`) with the
-//! number of rows and a digest of all of them. The backup is written beside its place and moved there when
-//! everything is on disk: a folder with a note is a whole backup.
+//! A backup is a folder with the database, in the form of a data folder, the clients' files (`files/copy.rs`), and a
+//! note (`backup.json`) with the number of rows and a digest of all of them. The note comes last, when everything is
+//! on disk: a folder with a note is a whole backup.
 
 use std::fs::{self, File};
 use std::io;
@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use super::StorageError;
 use super::keyed::Frozen;
 use super::redb::{RedbStorage, read_file, write_file};
+use crate::files::copy::{self, CopyError, FilesNote};
 
 /// The note in a backup.
 const NOTE: &str = "backup.json";
@@ -35,6 +36,9 @@ pub struct Backup {
     pub digest: String,
     /// The version of the program that wrote it.
     pub version: String,
+    /// The files that clients uploaded; none in a backup of an earlier build.
+    #[serde(default)]
+    pub files: Option<FilesNote>,
 }
 
 /// The reason why a backup cannot be made, read or brought back.
@@ -60,6 +64,9 @@ pub enum BackupError {
         /// The contents that were found.
         found: Box<Backup>,
     },
+    /// The files of the backup are not whole, or cannot be copied.
+    #[error(transparent)]
+    Files(#[from] CopyError),
     /// The database failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -106,28 +113,44 @@ impl Sum {
             bytes: self.bytes,
             digest: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            files: None,
         }
     }
 }
 
 impl Snapshot {
     /// Writes a backup into a folder, which is made if it is missing. When the call returns, all of it is on
-    /// disk. It takes as long as reading all data; the service goes on meanwhile.
+    /// disk. It takes as long as reading all data; the service goes on meanwhile. The clients' files
+    /// are those in the data folder; files that the backup `since` has are linked and not copied.
     ///
     /// # Errors
     ///
-    /// [`BackupError::Occupied`] where the folder has a backup or data; otherwise the error of the disk.
-    pub fn write_to(&self, folder: &Path) -> Result<Backup, BackupError> {
-        fs::create_dir_all(folder)?;
+    /// [`BackupError::Occupied`] where the folder has a backup or data; [`BackupError::NoNote`] where `since` is no
+    /// backup; otherwise the error of the disk.
+    pub fn write_to(
+        &self,
+        folder: &Path,
+        data: &Path,
+        since: Option<&Path>,
+    ) -> Result<Backup, BackupError> {
         let (file, note) = (RedbStorage::file_in(folder), folder.join(NOTE));
         if file.exists() || note.exists() {
             return Err(BackupError::Occupied(folder.to_owned()));
         }
+        if let Some(since) = since {
+            Backup::noted(since)?;
+        }
+        fs::create_dir_all(folder)?;
+        // The rows are of an earlier moment: a file comes before the message that names it.
+        let files = copy::copy(data, folder, since)?;
         let part = file.with_extension(PART);
         remove_if_there(&part)?;
         let mut sum = Sum::new();
         write_file(&part, self.0.as_ref(), |key, value| sum.add(key, value))?;
-        let backup = sum.finish();
+        let backup = Backup {
+            files: Some(files),
+            ..sum.finish()
+        };
         fs::rename(&part, &file)?;
         let text = serde_json::to_vec_pretty(&backup).map_err(io::Error::other)?;
         write_durably(&note, &text)?;
@@ -141,15 +164,12 @@ impl Backup {
     ///
     /// # Errors
     ///
-    /// [`BackupError::NoNote`] and [`BackupError::Damaged`]; otherwise the error of the database.
+    /// [`BackupError::NoNote`], [`BackupError::Damaged`] and [`BackupError::Files`]; otherwise the error of the database.
     pub fn check(folder: &Path) -> Result<Self, BackupError> {
-        let no_note = |reason: String| BackupError::NoNote {
-            folder: folder.to_owned(),
-            reason,
-        };
-        let text = fs::read(folder.join(NOTE)).map_err(|error| no_note(error.to_string()))?;
-        let noted: Self =
-            serde_json::from_slice(&text).map_err(|error| no_note(error.to_string()))?;
+        let noted = Self::noted(folder)?;
+        if let Some(files) = &noted.files {
+            copy::check(folder, files)?;
+        }
         let rows = read_file(&RedbStorage::file_in(folder))?;
         let mut sum = Sum::new();
         rows.each(&mut |key, value| {
@@ -166,6 +186,16 @@ impl Backup {
         }
     }
 
+    /// The note of a backup.
+    fn noted(folder: &Path) -> Result<Self, BackupError> {
+        let no_note = |reason: String| BackupError::NoNote {
+            folder: folder.to_owned(),
+            reason,
+        };
+        let text = fs::read(folder.join(NOTE)).map_err(|error| no_note(error.to_string()))?;
+        serde_json::from_slice(&text).map_err(|error| no_note(error.to_string()))
+    }
+
     /// Brings a backup back into a data folder, which is made if it is not there; the backup is
     /// checked first, and stays. When this returns, all of it is on disk and a service can start.
     ///
@@ -179,6 +209,9 @@ impl Backup {
         }
         let backup = Self::check(from)?;
         fs::create_dir_all(data)?;
+        if backup.files.is_some() {
+            copy::restore(from, data)?;
+        }
         let part = file.with_extension(PART);
         fs::copy(RedbStorage::file_in(from), &part)?;
         File::open(&part)?.sync_all()?;

@@ -19,6 +19,7 @@ use super::record::{Member, Token};
 use super::redb::{COMMIT_KEY, RedbMap, RedbStorage, read_file};
 use super::seal::unseal;
 use super::{BackupError, Order, StorageError, message};
+use crate::files::copy;
 
 /// The result of looking through data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct Checked {
     /// True if the rows have checksums of the service's own. Data of an earlier build has none: a change in it
     /// is noticed only where it makes no sense any more.
     pub has_checksums: bool,
+    /// The clients' files, which agree with their records.
+    pub files: u64,
 }
 
 /// The rows saved out of damaged data.
@@ -46,6 +49,8 @@ pub struct Salvaged {
     pub made_anew: u64,
     /// Rows that were whole but say nothing that this build understands; they are left out.
     pub left_out: u64,
+    /// The clients' files and their records, which come along as they are.
+    pub files: u64,
 }
 
 /// Rows that share a commit of the copy.
@@ -60,19 +65,27 @@ const LEAF_BYTES_MAX: usize = 1 << 20;
 /// Bytes of the file that are in memory at a time, beside one leaf.
 const WINDOW_BYTES: usize = 8 << 20;
 
-/// Reads every row of the data in a folder, without changing anything.
+/// Reads every row and every file of the data in a folder, without changing anything.
 ///
 /// # Errors
 ///
-/// [`StorageError::Damaged`] with the first fault; [`StorageError::NotClosed`] after a process that was killed;
-/// otherwise the error of the database.
-pub fn check(folder: &Path) -> Result<Checked, StorageError> {
+/// [`StorageError::Damaged`] with the first fault of the rows; [`StorageError::NotClosed`] after a process that was
+/// killed; [`BackupError::Files`] with the first file that does not agree with its record; otherwise the error of the
+/// database.
+pub fn check(folder: &Path) -> Result<Checked, BackupError> {
+    let rows = check_rows(folder)?;
+    let files = copy::check_records(folder)?;
+    Ok(Checked { files, ..rows })
+}
+
+fn check_rows(folder: &Path) -> Result<Checked, StorageError> {
     let checked = guarded(|| {
         let rows = read_file(&RedbStorage::file_in(folder))?;
         let mut checked = Checked {
             rows: 0,
             bytes: 0,
             has_checksums: rows.has_checksums(),
+            files: 0,
         };
         rows.each(&mut |key, value| {
             checked.rows += 1;
@@ -119,6 +132,7 @@ pub fn salvage(from: &Path, into: &Path) -> Result<Salvaged, BackupError> {
     if !salvaged.was_whole {
         salvaged.from_pages = copy.put_pages(&old)?;
     }
+    let files = copy::take_over(from, into)?;
     let mut storage = copy.finish()?;
     let (made_anew, left_out) = storage.make_whole()?;
     let rows = storage.count_rows()?;
@@ -126,6 +140,7 @@ pub fn salvage(from: &Path, into: &Path) -> Result<Salvaged, BackupError> {
         rows,
         made_anew,
         left_out,
+        files,
         ..salvaged
     })
 }

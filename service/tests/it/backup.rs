@@ -1,14 +1,17 @@
 //! Backups while the service runs, and the way back from them.
 #![cfg(unix)]
 
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
 use std::process::{Command as Process, Output};
 
 use sampan::wire::Command;
 use sampan::wire::generated::{LogsCommand, SessionCommand};
+use serde_json::json;
 
 use crate::client::{Client, said};
+use crate::files::{path_of, uploaded};
+use crate::http::request;
 use crate::program::Program;
 
 /// Runs a tool until it ends.
@@ -181,4 +184,113 @@ async fn data_in_use_is_neither_checked_nor_salvaged_and_no_folder_is_left_of_th
     assert_eq!(program.exit_code(), Some(0));
     assert!(succeeds(&[path("check"), &data]).contains("whole"));
     assert!(succeeds(&salvage).contains("whole"));
+}
+
+/// The paths of all bytes of files below a folder, in order.
+fn bytes_in(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.join("files")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let is_bytes = path.extension().is_some_and(|ending| ending == "bytes");
+            match path.is_dir() {
+                true => folders.push(path),
+                false if is_bytes => found.push(path),
+                false => {}
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn file_number(path: &Path) -> u64 {
+    std::fs::metadata(path).unwrap().ino()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_has_the_files_links_those_of_an_earlier_one_and_brings_them_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let in_folder = |name: &str| folder.path().join(name);
+    let (data, monday, tuesday) = (in_folder("data"), in_folder("monday"), in_folder("tuesday"));
+    let program = Program::start(&data);
+    let about = json!({"name": "a.txt", "key": "a.txt", "mime_type": "text/plain"});
+    let first = uploaded(program.address, &about, "the first file").await;
+    succeeds(&[path("backup"), path("--data"), &data, &monday]);
+    let second = uploaded(program.address, &about, "the second file").await;
+    let (backup, flag, since) = (path("backup"), path("--data"), path("--since"));
+    fails(
+        &[backup, flag, &data, &tuesday, since, &data],
+        "no whole backup",
+    );
+    assert!(!tuesday.exists(), "a try that failed leaves a folder");
+    succeeds(&[backup, flag, &data, &tuesday, since, &monday]);
+    let (old, new) = (bytes_in(&monday), bytes_in(&tuesday));
+    assert_eq!((old.len(), new.len()), (1, 2));
+    let linked = |path: &&PathBuf| file_number(path) == file_number(&old[0]);
+    assert_eq!(
+        new.iter().filter(linked).count(),
+        1,
+        "the first file alone is linked"
+    );
+    drop(program);
+
+    // The earlier one may go.
+    std::fs::remove_dir_all(&monday).unwrap();
+    let check = [path("restore"), path("--check"), &tuesday];
+    assert!(succeeds(&check).contains("4 files and records"));
+    let restored = in_folder("restored");
+    let restore = [path("restore"), &tuesday, path("--data"), &restored];
+    succeeds(&restore);
+    let program = Program::start(&restored);
+    for (asked, text) in [(first, "the first file"), (second, "the second file")] {
+        let answer = request(program.address, "GET", &path_of(&asked["url"]), "", "").await;
+        assert_eq!((answer.status, answer.body.as_str()), (200, text));
+    }
+    drop(program);
+
+    // Each damage is named, and nothing of it is brought back.
+    std::fs::remove_dir_all(&restored).unwrap();
+    std::fs::write(&new[1], "the sEcond file").unwrap();
+    fails(&check, "is missing or has changed");
+    fails(&restore, "is missing or has changed");
+    assert!(!restored.exists());
+    std::fs::remove_file(&new[1]).unwrap();
+    fails(&check, "is missing or has changed");
+    let list = tuesday.join("files.sha256");
+    let less = std::fs::read_to_string(&list).unwrap();
+    let less: Vec<_> = less.lines().filter(|it| !it.contains(".bytes")).collect();
+    std::fs::write(
+        &list,
+        less.join(
+            "
+",
+        ),
+    )
+    .unwrap();
+    fails(&check, "the list of files");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_changed_are_found_by_check_and_come_along_when_data_is_salvaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, saved) = (folder.path().join("data"), folder.path().join("saved"));
+    let mut program = Program::start(&data);
+    let about = json!({"name": "a.txt", "key": "a.txt", "mime_type": "text/plain"});
+    let asked = uploaded(program.address, &about, "a file of a client").await;
+    program.terminate();
+    assert_eq!(program.exit_code(), Some(0));
+    assert!(succeeds(&[path("check"), &data]).contains("1 files"));
+    succeeds(&[path("salvage"), &data, path("--into"), &saved]);
+    std::fs::write(&bytes_in(&data)[0], "A file of a client").unwrap();
+    fails(&[path("check"), &data], "is missing or has changed");
+    drop(program);
+
+    let program = Program::start(&saved);
+    let answer = request(program.address, "GET", &path_of(&asked["url"]), "", "").await;
+    assert_eq!(
+        (answer.status, answer.body.as_str()),
+        (200, "a file of a client")
+    );
 }

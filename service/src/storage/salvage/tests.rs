@@ -191,7 +191,9 @@ fn data_that_is_whole_is_copied_as_it_is() {
         Err(BackupError::Occupied(_))
     ));
     let folder = with_file(&killed);
-    assert!(matches!(check(folder.path()), Err(StorageError::NotClosed)));
+    let checked = check(folder.path());
+    let is_told = matches!(checked, Err(BackupError::Storage(StorageError::NotClosed)));
+    assert!(is_told, "{checked:?}");
     assert_eq!(saved(folder.path()), MESSAGES);
     assert_eq!(
         std::fs::read(RedbStorage::file_in(folder.path())).unwrap(),

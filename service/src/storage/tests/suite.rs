@@ -248,7 +248,7 @@ fn a_snapshot_stays_as_it_was(mut backend: impl Backend) {
     now(storage.commit()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("copy");
-    snapshot.write_to(&copy).unwrap();
+    snapshot.write_to(&copy, folder.path(), None).unwrap();
     Backup::check(&copy).unwrap();
     let copied = RedbStorage::open_folder(&copy).unwrap();
     assert_eq!(
