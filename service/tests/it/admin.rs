@@ -2,7 +2,7 @@
 #![cfg(unix)]
 
 use std::path::Path;
-use std::process::Command as Process;
+use std::process::{Command as Process, Stdio};
 
 use sampan::wire::generated::SessionCommand;
 use sampan::wire::{Command, Op};
@@ -81,6 +81,72 @@ async fn an_operator_lists_bars_and_erases_clients_from_the_command_line() {
     let (code, said) = admin(data, &["bar", "Tom", "--until", "5"]);
     assert!(code == Some(1) && said.contains("to come"), "{said}");
     assert!(!said.contains("myMasterKey"));
+}
+
+/// The reason with which a session was closed.
+async fn closed_with(client: &mut Client) -> Option<String> {
+    client
+        .hear_until(|command| match command {
+            Command::Session {
+                op: Op::Closed,
+                body,
+            } => Some(body.detail.clone()),
+            _ => None,
+        })
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_kicks_revokes_and_deletes_by_names_that_need_care() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let program = Program::start(data);
+    let name = "Tom & Jerry/50% é";
+    let mut odd = Client::connect_to(program.address, name, "lc.protobuf2.3").await;
+    odd.sign_in(SessionCommand::default()).await;
+    let mut amy = Client::connect_to(program.address, "Amy", "lc.protobuf2.3").await;
+    let token = amy.sign_in(SessionCommand::default()).await.st;
+    let listed = done(data, &["sessions", "--client", name]);
+    assert!(
+        listed.contains(name) && listed.ends_with("{\"sessions\":1}\n"),
+        "{listed}"
+    );
+    done(data, &["kick", name, "--reason", "a break"]);
+    assert_eq!(closed_with(&mut odd).await.as_deref(), Some("a break"));
+    // Those that are kicked may come back, and others are left alone.
+    odd.sign_in(SessionCommand::default()).await;
+    assert_eq!(amy.ask(Command::Echo).await, Command::Echo);
+    assert!(done(data, &["sessions"]).ends_with("{\"sessions\":2}\n"));
+    done(data, &["revoke", "--client", "Amy"]);
+    let with_token = SessionCommand {
+        st: token,
+        ..SessionCommand::default()
+    };
+    let mut again = Client::connect_to(program.address, "Amy", "lc.protobuf2.3").await;
+    let opening = again.opening(with_token);
+    let answered = again.ask_envelope(opening).await.command;
+    assert!(matches!(answered, Command::Error(_)), "{answered:?}");
+
+    let headers = "X-LC-Id: myApp\r\nX-LC-Key: myMasterKey,master\r\n";
+    let path = "/1.2/rtm/chatrooms";
+    let made = request(program.address, "POST", path, headers, r#"{"name":"hall"}"#).await;
+    let made: serde_json::Value = serde_json::from_str(&made.body).unwrap();
+    let room = made["objectId"].as_str().unwrap();
+    done(data, &["delete-conversation", room]);
+    assert_eq!(admin(data, &["delete-conversation", room]).0, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_errand_names_its_app_where_there_are_several() {
+    let folder = tempfile::tempdir().unwrap();
+    let second = ["--app", "second:secondKey:secondMaster"];
+    let _program = Program::start_with(folder.path(), &second, Stdio::inherit());
+    let errand = |of: &[&str]| admin(folder.path(), &[&second[..], of, &["stats"]].concat());
+    let (code, said) = errand(&[]);
+    assert!(code == Some(1) && said.contains("--of"), "{said}");
+    assert_eq!(errand(&["--of", "second"]).0, Some(0));
+    let (code, said) = errand(&["--of", "third"]);
+    assert!(code == Some(1) && said.contains("no such app"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

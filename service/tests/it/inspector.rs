@@ -68,6 +68,14 @@ async fn nothing_but_the_empty_page_is_shown_without_the_token() {
         !head.contains("unsafe") && head.contains("frame-ancestors 'none'"),
         "{head}"
     );
+    for line in [
+        "x-content-type-options: nosniff",
+        "referrer-policy: no-referrer",
+        "cache-control: no-store",
+        "cross-origin-resource-policy: same-origin",
+    ] {
+        assert!(head.contains(line), "{line} in {head}");
+    }
     assert!(!shown.body.contains("myApp"), "the page has data in it");
     service.stop().await;
 }

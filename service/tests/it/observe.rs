@@ -83,9 +83,20 @@ async fn the_numbers_tell_connections_sessions_commands_messages_and_storage() {
     ] {
         assert!(number(numbers, series).await > 0.0, "{series}");
     }
+    #[cfg(target_os = "linux")]
+    {
+        // Of this process: bytes and not pages or KiB, and the files and sockets of two clients at least.
+        assert!(number(numbers, "sampan_resident_bytes ").await > 4e6);
+        assert!(number(numbers, "sampan_open_files ").await > 6.0);
+    }
     jerry.socket.close(None).await.unwrap();
     let left = async { while number(numbers, "sampan_connections ").await > 1.5 {} };
     timeout(PATIENCE, left).await.expect("the connection ends");
+    // The core hears of the end a little later.
+    let left = async { while number(numbers, "sampan_sessions ").await > 1.5 {} };
+    timeout(PATIENCE, left).await.expect("the session ends");
+    let online = number(numbers, r#"sampan_clients_online{app="myApp"}"#).await;
+    assert!((online - 1.0).abs() < 0.1, "{online}");
     let gone = number(numbers, r#"sampan_connections_closed_total{reason="gone"}"#).await;
     assert!((gone - 1.0).abs() < 0.1, "{gone}");
     service.stop().await;

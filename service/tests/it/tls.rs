@@ -55,11 +55,13 @@ async fn connect(
 ) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(trusted.clone()).unwrap();
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
+    // As a browser offers them.
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let stream = TcpStream::connect(address).await?;
     let connector = TlsConnector::from(Arc::new(config));
     let name = ServerName::try_from(NAME).unwrap();
@@ -88,6 +90,8 @@ async fn the_service_encrypts_by_itself_and_sends_clients_back_encrypted() {
     let service = service_with(&files).await;
     assert!(service.url().starts_with("https://"));
     let stream = connect(service.addr(), &trusted).await.unwrap();
+    let (_, session) = stream.get_ref();
+    assert_eq!(session.alpn_protocol(), Some(&b"http/1.1"[..]));
     let answer = get(stream, "/v1/route?appId=myApp").await;
     assert!(
         answer.body.contains("wss://chat.example/"),
