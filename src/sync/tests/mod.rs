@@ -22,6 +22,7 @@ mod salvage;
 mod schedules;
 mod service;
 mod session;
+mod stale_answers;
 mod typing;
 mod uploads;
 mod verdicts;

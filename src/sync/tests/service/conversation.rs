@@ -87,6 +87,11 @@ impl Conversation {
             "objectId": cid, "m": self.members, "c": self.creator, "unique": self.unique,
             "mu": self.muted, "createdAt": date(self.created_at), "updatedAt": date(self.updated_at),
         });
+        if self.is_chat_room {
+            row["tr"] = json!(true);
+            // Who is inside stands in no row.
+            row["m"] = json!([]);
+        }
         if let Some(name) = &self.name {
             row["name"] = json!(name);
         }

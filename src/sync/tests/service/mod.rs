@@ -82,6 +82,8 @@ pub(super) struct Service {
     pub(super) refuses_words: Option<(String, ServiceCode, u32)>,
     /// The clients that somebody watches.
     pub(super) watched: BTreeSet<String>,
+    /// Commands that are answered once with a command of the test's own.
+    pub(super) scripts: Vec<(Chooses, Command)>,
     /// How many edits and recalls came.
     pub(super) patches: usize,
     /// When the last of them was made.
@@ -98,6 +100,7 @@ pub(super) struct Conversation {
     /// The token of the entry that made it.
     token: Option<String>,
     unique: bool,
+    is_chat_room: bool,
     /// The clients that muted it.
     pub(super) muted: BTreeSet<String>,
     created_at: i64,
@@ -158,6 +161,7 @@ impl Default for Service {
             priorities: Vec::new(),
             refuses_words: None,
             watched: BTreeSet::new(),
+            scripts: Vec::new(),
             patches: 0,
             last_patch: 0,
         }
@@ -225,6 +229,10 @@ impl Service {
             }
         };
         let reply = |command| (socket, request.reply(command));
+        let mut scripts = self.scripts.iter();
+        if let Some(index) = scripts.position(|(chosen, _)| chosen(&request.command)) {
+            return vec![reply(self.scripts.remove(index).1)];
+        }
         match &request.command {
             Command::Echo => vec![reply(Command::Echo)],
             Command::Session { op: Op::Open, body } => self.open(now, socket, &request, body),
@@ -369,13 +377,19 @@ impl Service {
         let cid = self.fresh("c");
         let data = body.attr.as_ref().map(|attr| attr.data.as_str());
         let data: Value = data.map_or(Value::Null, |it| serde_json::from_str(it).unwrap());
+        let is_chat_room = body.transient == Some(true);
+        let mut members = body.m.clone();
+        if is_chat_room {
+            members.push(client.to_owned());
+        }
         let conversation = Conversation {
-            members: body.m.clone(),
+            members,
             creator: client.to_owned(),
             name: data["name"].as_str().map(ToOwned::to_owned),
             attributes: data.get("attr").cloned(),
             token: data["sampan_token"].as_str().map(ToOwned::to_owned),
             unique,
+            is_chat_room,
             created_at: now,
             updated_at: now,
             ..Conversation::default()

@@ -153,6 +153,16 @@ impl Service {
         self.tell(now, &[to.to_owned()], &Command::Rcp(body))
     }
 
+    /// A client's devices are told something.
+    pub(in crate::sync::tests) fn told(
+        &self,
+        now: i64,
+        client: &str,
+        command: &Command,
+    ) -> Outgoing {
+        self.tell(now, &[client.to_owned()], command)
+    }
+
     pub(in crate::sync::tests) fn make_unique(&mut self, cid: &str) {
         self.conversations.get_mut(cid).unwrap().unique = true;
     }

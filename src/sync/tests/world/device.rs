@@ -61,6 +61,7 @@ impl World {
         let machine = &mut self.machines[device.0];
         machine.client_wake = step.wake_after.map(|after| self.now + after);
         machine.answers.extend(step.replies);
+        machine.notices.extend(step.notices);
         if let Some(typing) = &step.typing {
             let who = typing.values().flatten();
             machine.writers = who.map(ToString::to_string).collect();

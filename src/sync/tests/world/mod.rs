@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use super::service::{Outgoing, Service, Socket};
 use crate::model::{
-    AppId, ClientId, ConversationId, DeviceTag, MessageState, Now, SessionState, Timestamp,
+    AppId, ClientId, ConversationId, DeviceTag, MembersNotice, MessageState, Now, SessionState,
+    Timestamp,
 };
 use crate::store::{MemoryDisk, Opened, Store, TimelineItem, Upload, Writer};
 use crate::sync::link::{ClientSlot, ConnectionNumber, Link, LinkInput, LinkOptions};
@@ -67,6 +68,8 @@ struct Machine {
     transient: Vec<String>,
     /// The clients that write, in any conversation.
     writers: Vec<String>,
+    /// The notices of members that the app was given.
+    notices: Vec<MembersNotice>,
     signer: Signer,
     /// The files in the spool.
     spool: BTreeSet<String>,
@@ -156,6 +159,7 @@ impl World {
             sent: 0,
             transient: Vec::new(),
             writers: Vec::new(),
+            notices: Vec::new(),
             signer: Signer::Absent,
             spool: BTreeSet::new(),
             ended_uploads: BTreeSet::new(),

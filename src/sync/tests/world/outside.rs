@@ -4,7 +4,7 @@ use super::super::service::Outgoing;
 use super::{Device, World};
 use crate::model::ConversationId;
 use crate::wire::generated::{CommandType, UnreadTuple};
-use crate::wire::{Op, ServiceCode};
+use crate::wire::{Command, Op, ServiceCode};
 
 impl World {
     /// A message by a client that is on no device of the world.
@@ -156,6 +156,13 @@ impl World {
         let room = self.found(members);
         self.service.make_unique(room.as_str());
         room
+    }
+
+    /// The service tells a client's devices something of the test's own.
+    pub(in crate::sync::tests) fn tell(&mut self, client: &str, command: &Command) {
+        let wall = self.wall();
+        let out = self.service.told(wall, client, command);
+        self.deliver(out);
     }
 
     /// The service tells a client an unread count, of the time when it counted.

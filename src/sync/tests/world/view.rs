@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::super::service::RECALLED;
 use super::{Device, Happening, World};
 use crate::model::{
-    ConversationId, ConversationInfo, MessageState, OutboxState, PendingChange, SessionState,
+    ClientId, ConversationId, ConversationInfo, MessageState, OutboxState, PendingChange,
+    SessionState,
 };
 use crate::store::{ConversationRow, Gap, Position, Store, TimelineItem};
 use crate::sync::ElapsedHolds;
@@ -32,6 +33,17 @@ impl World {
     /// The clients that write, as a device was told.
     pub(in crate::sync::tests) fn writers(&self, device: Device) -> &[String] {
         &self.machines[device.0].writers
+    }
+
+    /// The notices of members that an app was given since the last look: the event, by whom, and of whom.
+    pub(in crate::sync::tests) fn notices(&mut self, device: Device) -> Vec<String> {
+        let told = std::mem::take(&mut self.machines[device.0].notices);
+        let words = told.iter().map(|it| {
+            let by = it.by.as_ref().map_or("nobody", ClientId::as_str);
+            let members: Vec<&str> = it.members.iter().map(ClientId::as_str).collect();
+            format!("{:?} by {by}: {}", it.event, members.join(" "))
+        });
+        words.collect()
     }
 
     pub(in crate::sync::tests) const fn elapsed(&self) -> Duration {
