@@ -1,4 +1,4 @@
-// Writes a line for each sync and each rename that went well into the file that SAMPAN_TEST_SYNC_LOG names.
+// Writes a line for each sync, each rename and each link that went well into the file that SAMPAN_TEST_SYNC_LOG names.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -35,5 +35,13 @@ int rename(const char *from, const char *to) {
     int (*real)(const char *, const char *) = (int (*)(const char *, const char *)) dlsym(RTLD_NEXT, "rename");
     int result = real(from, to);
     if (result == 0) say("rename", from, to);
+    return result;
+}
+
+int linkat(int at, const char *from, int to_at, const char *to, int flags) {
+    int (*real)(int, const char *, int, const char *, int) =
+        (int (*)(int, const char *, int, const char *, int)) dlsym(RTLD_NEXT, "linkat");
+    int result = real(at, from, to_at, to, flags);
+    if (result == 0) say("link", from, to);
     return result;
 }

@@ -327,7 +327,7 @@ async fn an_upload_that_breaks_off_leaves_nothing() {
 
 /// A store that writes a record and then fails to say so, or says so only when it is let.
 struct Hesitant {
-    files: MemoryFiles,
+    files: Arc<MemoryFiles>,
     says: Option<Arc<Semaphore>>,
 }
 
@@ -365,15 +365,15 @@ impl FileStore for Hesitant {
     }
 }
 
-fn hesitant(says: Option<Arc<Semaphore>>) -> Files {
-    let files = MemoryFiles::default();
+fn hesitant(files: &Arc<MemoryFiles>, says: Option<Arc<Semaphore>>) -> Files {
+    let files = Arc::clone(files);
     Files::new(Box::new(Hesitant { files, says }), Box::new(Counting(0)))
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_upload_whose_client_goes_away_at_its_end_is_kept_and_counted() {
     let says = Arc::new(Semaphore::new(0));
-    let files = hesitant(Some(Arc::clone(&says)));
+    let files = hesitant(&Arc::default(), Some(Arc::clone(&says)));
     let bounds = Bounds { file: 8, app: 400 };
     let id = files.new_id();
     let gone = keep(&files, id, bounds, b"8 bytes!");
@@ -391,10 +391,12 @@ async fn an_upload_whose_client_goes_away_at_its_end_is_kept_and_counted() {
 
 #[tokio::test]
 async fn a_record_that_may_not_be_durable_does_not_outlive_its_bytes() {
-    let files = hesitant(None);
+    let kept = Arc::new(MemoryFiles::default());
+    let files = hesitant(&kept, None);
     let id = files.new_id();
     let failed = keep(&files, id, NO_BOUNDS, b"bytes").await;
     assert!(matches!(failed, Err(FileError::Store(_))), "{failed:?}");
     // Else the next try would be told that the file is kept.
     assert_eq!(files.record(app(), id).await.unwrap(), None);
+    assert_eq!(kept.usage(app()).await.unwrap(), 0, "no bytes stay");
 }

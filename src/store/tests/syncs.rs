@@ -11,6 +11,7 @@ use std::process::Command;
 
 use super::*;
 use crate::store::extension_inbox::{Dropped, Inbox};
+use crate::store::files::{FileKey, Spool};
 use crate::store::format::cipher::StoreKey;
 use crate::store::recovery::options::StoreOptions;
 
@@ -21,45 +22,7 @@ const FOLDER: &str = "SAMPAN_TEST_SYNC_FOLDER";
 const LOG: &str = "SAMPAN_TEST_SYNC_LOG";
 
 /// Writes a line for each sync and rename that went well.
-const SHIM: &str = r#"
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-static void say(const char *what, const char *one, const char *other) {
-    const char *log = getenv("SAMPAN_TEST_SYNC_LOG");
-    int to = log ? open(log, O_WRONLY | O_APPEND) : -1;
-    if (to < 0) return;
-    dprintf(to, "%s %s %s\n", what, one, other);
-    close(to);
-}
-
-static int synced(const char *call, int file) {
-    int (*real)(int) = (int (*)(int)) dlsym(RTLD_NEXT, call);
-    int result = real(file);
-    char link[64], path[4096];
-    snprintf(link, sizeof link, "/proc/self/fd/%d", file);
-    ssize_t length = readlink(link, path, sizeof path - 1);
-    if (result == 0 && length >= 0) {
-        path[length] = 0;
-        say("sync", path, "");
-    }
-    return result;
-}
-
-int fsync(int file) { return synced("fsync", file); }
-int fdatasync(int file) { return synced("fdatasync", file); }
-
-int rename(const char *from, const char *to) {
-    int (*real)(const char *, const char *) = (int (*)(const char *, const char *)) dlsym(RTLD_NEXT, "rename");
-    int result = real(from, to);
-    if (result == 0) say("rename", from, to);
-    return result;
-}
-"#;
+const SHIM: &str = include_str!("../../../tests/shim/syncs.c");
 
 fn key(byte: u8) -> StoreKey {
     StoreKey::new([byte; 32])
@@ -122,6 +85,14 @@ fn watched() {
     say("begin drop");
     inbox.drop_intent(&dropped).unwrap();
     say("end drop");
+    let spool = Spool::new(folder.join("spool"));
+    for (name, key) in [("clear", None), ("sealed", Some(FileKey::new([7; 32])))] {
+        say(&format!("begin {name}"));
+        spool
+            .add(name, key.as_ref(), |file| file.write(b"words"))
+            .unwrap();
+        say(&format!("end {name}"));
+    }
 }
 
 /// Compiles the shim; none where there is no compiler for C.
@@ -211,4 +182,12 @@ fn what_is_promised_is_synced_by_the_system_before_the_call_returns() {
     let name = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let name = name.into_iter().next().unwrap();
     assert!(is_replaced(&dropped, &inbox, &name), "{name}: {dropped:?}");
+    let spool = root.join("spool");
+    for name in ["clear", "sealed"] {
+        let added = spans(&log, name).remove(0);
+        assert!(is_replaced(&added, &spool, name), "{name}: {added:?}");
+    }
+    let first = spans(&log, "clear").remove(0);
+    let parent = format!("sync {}", root.display());
+    assert!(first.contains(&parent), "the folder is new: {first:?}");
 }

@@ -246,6 +246,34 @@ fn a_storage_that_takes_no_ticket_ends_the_upload_at_last() {
     assert_eq!(world.said(ann, &room).len(), 1);
 }
 
+impl World {
+    /// Has so many steps of uploads end without a result.
+    fn hold_uploads_up(&mut self, steps: usize) {
+        let trouble = || UploadError::Later {
+            reason: "no route".to_owned(),
+        };
+        let troubles = std::iter::repeat_with(trouble).take(steps);
+        self.service.files.troubles.extend(troubles);
+    }
+}
+
+#[test]
+fn tries_of_an_upload_begin_anew_when_its_bytes_have_arrived() {
+    let mut world = World::seeded(82);
+    let [ann] = world.devices(["ann"]);
+    let room = world.create(ann, &["ben"]);
+    world.settle();
+    world.hold_uploads_up(5);
+    world.send_file(ann, &room, "one", None);
+    while world.service.files.stored() == 0 {
+        assert!(world.step(), "the bytes arrive");
+    }
+    world.hold_uploads_up(5);
+    world.settle();
+    assert!(world.service.files.troubles.is_empty(), "all were met");
+    assert_eq!(world.said(ann, &room).len(), 1);
+}
+
 #[test]
 fn an_edit_while_it_uploads_changes_the_words_or_takes_the_file_away() {
     let mut world = World::seeded(75);

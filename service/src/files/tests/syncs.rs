@@ -1,5 +1,5 @@
 //! A stored file is durable before it has its name: seen from below the process, by a shim before the C library that
-//! writes down each sync and each rename that the system has done.
+//! writes down each sync, rename and link that the system has done.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -17,16 +17,18 @@ const FOLDER: &str = "SAMPAN_TEST_SYNC_FOLDER";
 /// Names the file that the shim writes to, and the process itself.
 const LOG: &str = "SAMPAN_TEST_SYNC_LOG";
 
-/// Writes a line for each sync and rename that went well.
+/// Writes a line for each sync, rename and link that went well.
 const SHIM: &str = include_str!("../../../../tests/shim/syncs.c");
 
-fn name() -> BlobName {
+fn name(part: Part) -> BlobName {
     BlobName {
         app: AppFolder::of(&AppId::new("app").unwrap()),
         file: FileId::from_random([1; 12]),
-        part: Part::Record,
+        part,
     }
 }
+
+const BYTES: Part = Part::Bytes(7);
 
 /// Run by the test below in a process of its own, under the shim.
 #[tokio::test]
@@ -40,11 +42,13 @@ async fn watched() {
         .open(std::env::var(LOG).unwrap())
         .unwrap();
     let store = DiskFiles::open(Path::new(&folder)).unwrap();
-    writeln!(log, "begin").unwrap();
-    let mut incoming = store.create(name()).await.unwrap();
+    let mut incoming = store.create(name(BYTES)).await.unwrap();
     incoming.write(Bytes::from_static(b"words")).await.unwrap();
     incoming.finish().await.unwrap();
-    writeln!(log, "end").unwrap();
+    writeln!(log, "uploaded").unwrap();
+    let record = Bytes::from_static(b"{}");
+    assert!(store.claim(name(Part::Record), record).await.unwrap());
+    writeln!(log, "claimed").unwrap();
 }
 
 /// Compiles the shim; none where there is no compiler for C.
@@ -61,7 +65,7 @@ fn shim(folder: &Path) -> Option<PathBuf> {
 }
 
 #[test]
-fn an_upload_is_on_disk_before_it_has_its_name_and_its_name_before_the_answer() {
+fn bytes_and_records_are_on_disk_before_they_have_names_and_their_names_before_the_answer() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().canonicalize().unwrap();
     let Some(shim) = shim(&root) else {
@@ -81,16 +85,26 @@ fn an_upload_is_on_disk_before_it_has_its_name_and_its_name_before_the_answer() 
         .unwrap();
     assert!(output.status.success(), "{output:?}");
     let log = fs::read_to_string(&log).unwrap();
-    let (_, said) = log.split_once("begin\n").unwrap();
-    let (said, _) = said.split_once("end\n").unwrap();
-    let (blobs, file) = name().folder_and_file();
-    let (part, path) = (files.join("incoming/0.part"), files.join(&blobs).join(file));
-    let steps = [
-        format!("sync {}", part.display()),
-        format!("rename {} {}", part.display(), path.display()),
-        format!("sync {}", files.join(blobs).display()),
-    ];
-    let mut lines = said.lines().map(str::trim);
-    let all = steps.iter().all(|step| lines.any(|line| line == step));
-    assert!(all, "{steps:?}\n{said}");
+    let (uploaded, rest) = log.split_once("uploaded\n").unwrap();
+    let (claimed, _) = rest.split_once("claimed\n").unwrap();
+    for (said, number, named, part) in [
+        (uploaded, 0, "rename", BYTES),
+        (claimed, 1, "link", Part::Record),
+    ] {
+        let (folder, file) = name(part).folder_and_file();
+        let unnamed = files.join(format!("incoming/{number}.part"));
+        let folder = files.join(folder);
+        let steps = [
+            format!("sync {}", unnamed.display()),
+            format!(
+                "{named} {} {}",
+                unnamed.display(),
+                folder.join(file).display()
+            ),
+            format!("sync {}", folder.display()),
+        ];
+        let mut lines = said.lines().map(str::trim);
+        let all = steps.iter().all(|step| lines.any(|line| line == step));
+        assert!(all, "{steps:?}\n{said}");
+    }
 }
