@@ -49,7 +49,9 @@ impl Client {
     /// shows there until the service has answered for that part of the history.
     ///
     /// A message that was never sent becomes a failed entry of the outbox and is never sent by itself: the app
-    /// retries or discards it. A discarded message does not come back with a second import.
+    /// retries or discards it. A discarded message does not come back with a second import. A file of such a message
+    /// that the old SDK had not uploaded is copied into the client's folder, and is uploaded when the app retries the
+    /// message. Where that file is gone, the failure says so.
     ///
     /// 100,000 messages take some seconds. Everything that the report counts as stored is durable on return.
     ///

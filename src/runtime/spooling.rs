@@ -99,7 +99,7 @@ impl Runtime {
     }
 
     /// Copies the source into the spool. A store that is shut is opened for it.
-    async fn spool(
+    pub(super) async fn spool(
         &self,
         core: &ClientCore,
         conversation: ConversationId,

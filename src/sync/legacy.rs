@@ -3,7 +3,7 @@
 use crate::model::{
     ConversationId, ConversationInfo, LocalId, Mentions, MessageContent, Timestamp,
 };
-use crate::store::{ImportedMessage, Put, Span, Teller};
+use crate::store::{ImportedMessage, Put, Span, Teller, Upload};
 
 /// A part of a cache's content, small enough for one commit.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +44,10 @@ pub struct LegacyDraft {
     pub content: MessageContent,
     /// The members that the message calls.
     pub mentions: Mentions,
+    /// The copy of its file, where the file was never uploaded.
+    pub upload: Option<Box<Upload>>,
+    /// The reason why there is no copy of a file that was never uploaded.
+    pub lost_file: Option<String>,
 }
 
 /// The fate of a part.

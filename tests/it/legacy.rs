@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rusqlite::Connection;
-use sampan::model::{ConversationId, Message, MessageState, OutboxState, SendFailure};
+use sampan::model::{
+    ConversationId, Message, MessageContent, MessageState, OutboxState, SendFailure, UploadFailure,
+};
 use sampan::wire::content;
 use sampan::{
     LegacyReason, LegacyReport, LegacyScope, LegacySource, LegacyWatch, PageItem, SampanError,
 };
 
+use crate::file_host::FileHost;
 use crate::place::{Device, Place};
 
 const SWIFT: &str = "
@@ -356,6 +359,81 @@ async fn drafts_wait_for_the_app_and_do_not_come_back() {
     ben.sees(&id, &["ann: hello", "ann: sent in the end"]).await;
     let report = import_all(&ann, &path).await;
     assert_eq!((report.drafts.unchanged, waits().await.len()), (2, 0));
+}
+
+/// A file that was never uploaded comes along with its message, and is uploaded when the app says so. One that is gone
+/// is told.
+#[tokio::test]
+async fn a_draft_brings_its_file_along_or_says_that_it_is_gone() {
+    let place = Place::new().await;
+    let host = FileHost::start().await;
+    let ben = place.online("laptop", "ben").await;
+    let talk = ben.talk_to("ann").await;
+    let id = ben.service_id(&talk).await;
+    let old = place.folder.path().join("old");
+    let draft = |token: &str, file: &str| {
+        let path = old.join(file);
+        let says = serde_json::json!({
+            "_lctype": -2, "_lctext": token, "_lcattrs": { "mood": "glad" },
+            "_lcfile": { "local_path": path, "metaData": { "name": "photo.png", "width": 3 } },
+        });
+        format!("('{id}', '{token}', 1500000001000, 'ann', '{says}', 4, '{token}')")
+    };
+    let (here, gone) = (draft("here", "x.png"), draft("gone", "y.png"));
+    let path = cache(
+        &old,
+        "copy",
+        &format!(
+            "{JAVA} INSERT INTO messages (conversation_id, message_id, timestamp, from_peer_id, payload, status, dtoken)
+             VALUES {here}, {gone};"
+        ),
+    );
+    std::fs::write(old.join("x.png"), [7; 5_000]).unwrap();
+    let mut config = place.config("phone");
+    config.api_url = Some(host.url());
+    let ann = Device::open(config, "ann").await;
+    for _ in 0..2 {
+        assert_eq!(import_all(&ann, &path).await.drafts.all(), 2);
+    }
+    // The copy does not need the original any more.
+    std::fs::remove_file(old.join("x.png")).unwrap();
+    let drafts = ann.client.outbox().await.unwrap();
+    let [lost, kept]: [Vec<_>; 2] = [true, false].map(|is_lost| {
+        let is_it = |failure: &SendFailure| {
+            is_lost == matches!(failure, SendFailure::NotUploaded { failure: UploadFailure::CopyLost { .. } })
+        };
+        let failed = |it: &&sampan::model::OutboxEntry| matches!(&it.state, OutboxState::Failed { failure } if is_it(failure));
+        drafts.iter().filter(failed).collect()
+    });
+    assert_eq!((lost.len(), kept.len()), (1, 1), "{drafts:?}");
+    ann.go_online().await;
+    ann.client.retry(kept[0].id).await.unwrap();
+    let arrived = ben.until("the picture", || async {
+        let messages = ben.messages(&id).await;
+        messages.into_iter().find(|it| it.content.media().is_some())
+    });
+    let MessageContent::Image {
+        file,
+        caption,
+        details,
+    } = arrived.await.content
+    else {
+        panic!("it is a picture");
+    };
+    assert_eq!(
+        (file.size, file.width, file.name.as_deref()),
+        (Some(5_000), Some(3), Some("photo.png"))
+    );
+    assert!(
+        file.url.starts_with(&host.url())
+            && file
+                .extra
+                .is_none_or(|it| !it.as_str().contains("local_path"))
+    );
+    assert_eq!(
+        (caption.as_deref(), details.attributes.is_some()),
+        (Some("here"), true)
+    );
 }
 
 #[tokio::test]

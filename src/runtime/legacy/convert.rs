@@ -1,11 +1,13 @@
 //! Turns a cache's content into values of the model, cut into parts of a commit each. No IO.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use md5::{Digest as _, Md5};
 use sampan_legacy::{Cache, Kind, Mentions as Calls, Payload as Says};
 use serde_json::{Map, Value};
 
+use super::attach;
 use super::report::{LegacyLeft, LegacyReason, LegacyReport};
 use crate::model::{
     ClientId, ConversationId, ConversationInfo, Details, LocalId, Mentions, Message,
@@ -36,6 +38,8 @@ pub(super) struct Plan {
     pub(super) parts: Vec<LegacyPart>,
     /// The row of each draft, by its token.
     pub(super) drafts: BTreeMap<LocalId, LegacyLeft>,
+    /// The file of each draft whose file was never uploaded.
+    pub(super) files: BTreeMap<LocalId, PathBuf>,
     /// The number of messages and drafts in the parts.
     pub(super) items: u64,
 }
@@ -118,10 +122,11 @@ pub(super) fn plan(
         .filter(|it| it.message.sent_at < OLDEST || it.message.sent_at > latest);
     report.odd_times = u64::try_from(odd.count()).unwrap_or(u64::MAX);
     let runs = runs_of(cache.runs, &messages);
-    let items = messages.len().saturating_add(drafts.0.len());
+    let items = messages.len().saturating_add(drafts.drafts.len());
     Plan {
-        parts: parts(teller, conversations, messages, runs, drafts.0),
-        drafts: drafts.1,
+        parts: parts(teller, conversations, messages, runs, drafts.drafts),
+        drafts: drafts.rows,
+        files: drafts.files,
         items: u64::try_from(items).unwrap_or(u64::MAX),
     }
 }
@@ -314,6 +319,14 @@ fn mentions_of(calls: Calls) -> Mentions {
     }
 }
 
+/// Drafts, with the row and the file of each.
+#[derive(Default)]
+struct Drafts {
+    drafts: Vec<LegacyDraft>,
+    rows: BTreeMap<LocalId, LegacyLeft>,
+    files: BTreeMap<LocalId, PathBuf>,
+}
+
 fn drafts_of(
     drafts: Vec<sampan_legacy::Draft>,
     kind: Kind,
@@ -321,8 +334,8 @@ fn drafts_of(
     sorter: &Sorter<'_>,
     tables: &Tables,
     report: &mut LegacyReport,
-) -> (Vec<LegacyDraft>, BTreeMap<LocalId, LegacyLeft>) {
-    let (mut taken, mut rows) = (Vec::new(), BTreeMap::new());
+) -> Drafts {
+    let mut found = Drafts::default();
     for draft in drafts {
         let row = (tables.messages, draft.row);
         let name = Some(draft.token.as_str());
@@ -341,16 +354,25 @@ fn drafts_of(
         let Ok(token) = LocalId::new(token_of(kind, me, &draft)) else {
             continue;
         };
-        rows.insert(token.clone(), listed.at(row));
-        taken.push(LegacyDraft {
+        found.rows.insert(token.clone(), listed.at(row));
+        let content = match attach::local_file(&draft.payload) {
+            Some((path, content)) => {
+                found.files.insert(token.clone(), path);
+                content
+            }
+            None => content_of(draft.payload),
+        };
+        found.drafts.push(LegacyDraft {
             conversation,
             token,
             at: Timestamp::from_millis(draft.at),
-            content: content_of(draft.payload),
+            content,
             mentions: mentions_of(draft.mentions),
+            upload: None,
+            lost_file: None,
         });
     }
-    (taken, rows)
+    found
 }
 
 /// The token of a message: the same each time the cache is read, and no other message has it.

@@ -7,8 +7,10 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `convert.rs` | the facts of a cache as values of the model, cut into parts |
+//! | `attach.rs` | the files of drafts that were never uploaded |
 //! | `report.rs` | the app's description of a cache, and the report for the app |
 
+mod attach;
 mod convert;
 mod report;
 
@@ -19,9 +21,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use sampan_legacy::{Cache, Kind, LegacyError, Reason, Source};
 
-use super::mailbox::Mailbox;
 use super::{ClientCore, Runtime, client_folders, clock};
-use crate::model::{ClientId, ConversationId, SessionState};
+use crate::model::{ConversationId, SessionState};
 use crate::sync::{FetchConversations, ImportLegacy};
 use crate::{SampanError, StoreTrouble, Subject};
 use convert::Plan;
@@ -122,7 +123,7 @@ impl Runtime {
         let now = clock::wall();
         let plan = convert::plan(cache, kind, &core.id, &is_taken, &mut report, now);
         watched.to_store.store(plan.items, Ordering::Relaxed);
-        store(self.mailbox(), &core.id, plan, watched, &mut report).await?;
+        self.store_parts(core, plan, watched, &mut report).await?;
         debug_assert!(
             report.is_cancelled || report.is_complete(),
             "each row is counted once: {report:?}"
@@ -197,6 +198,45 @@ impl Runtime {
         }
         Ok(known)
     }
+
+    /// Hands the parts to the machine, one after the other. The last one makes all durable, also when the
+    /// others were cancelled.
+    async fn store_parts(
+        &self,
+        core: &Arc<ClientCore>,
+        plan: Plan,
+        watched: &Watched,
+        report: &mut LegacyReport,
+    ) -> Result<(), SampanError> {
+        for mut part in plan.parts {
+            if watched.is_cancelled() && !part.is_last {
+                report.is_cancelled = true;
+                continue;
+            }
+            // Until the drafts name the copies of their files, nothing else keeps these from being swept.
+            let mut copies = Vec::new();
+            for draft in &mut part.drafts {
+                if let Some(path) = plan.files.get(&draft.token) {
+                    copies.push(self.attach(core, draft, path).await?);
+                }
+            }
+            let items = part.messages.len().saturating_add(part.drafts.len());
+            let taken = self
+                .mailbox()
+                .request(&core.id, ImportLegacy { part })
+                .await?;
+            drop(copies);
+            report.note(&taken);
+            let left = taken
+                .no_room
+                .iter()
+                .filter_map(|token| plan.drafts.get(token));
+            report.left.extend(left.cloned());
+            let items = u64::try_from(items).unwrap_or(u64::MAX);
+            watched.stored.fetch_add(items, Ordering::Relaxed);
+        }
+        Ok(())
+    }
 }
 
 /// The report before anything is stored.
@@ -228,34 +268,6 @@ fn begun(cache: &Cache) -> LegacyReport {
             .collect(),
         ..LegacyReport::default()
     }
-}
-
-/// Hands the parts to the machine, one after the other. The last one makes all durable, also when the
-/// others were cancelled.
-async fn store(
-    mailbox: &Mailbox,
-    client: &ClientId,
-    plan: Plan,
-    watched: &Watched,
-    report: &mut LegacyReport,
-) -> Result<(), SampanError> {
-    for part in plan.parts {
-        if watched.is_cancelled() && !part.is_last {
-            report.is_cancelled = true;
-            continue;
-        }
-        let items = part.messages.len().saturating_add(part.drafts.len());
-        let taken = mailbox.request(client, ImportLegacy { part }).await?;
-        report.note(&taken);
-        let left = taken
-            .no_room
-            .iter()
-            .filter_map(|token| plan.drafts.get(token));
-        report.left.extend(left.cloned());
-        let items = u64::try_from(items).unwrap_or(u64::MAX);
-        watched.stored.fetch_add(items, Ordering::Relaxed);
-    }
-    Ok(())
 }
 
 impl From<LegacyError> for SampanError {

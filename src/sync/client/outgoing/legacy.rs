@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::model::{
     ClientId, ConversationId, ConversationInfo, ConversationKind, MessageId, OutboxState,
-    SendFailure, Timestamp,
+    SendFailure, Timestamp, UploadFailure,
 };
 use crate::store::{
     ConversationNumber, ConversationRow, Dropped, Freshness, HistoryStart, Intent, Position, Put,
@@ -94,7 +94,7 @@ impl Client {
             push: None,
             priority: None,
             will: false,
-            upload: None,
+            upload: draft.upload,
         };
         let work = Dropped {
             conversation: draft.conversation,
@@ -111,8 +111,17 @@ impl Client {
         let waiting = turn.overlay.snapshot().outbox_of(number);
         let entry = waiting.into_iter().find(|entry| entry.token == token);
         if let Some(entry) = entry.filter(|entry| entry.state == OutboxState::Queued) {
-            // The draft may have arrived years ago, and its service is gone.
-            self.fail_entry(turn, &entry, SendFailure::Ambiguous)?;
+            if let Some(upload) = entry.upload() {
+                self.uploads.add(entry.id, &upload.file);
+            }
+            let failure = match draft.lost_file {
+                Some(reason) => SendFailure::NotUploaded {
+                    failure: UploadFailure::CopyLost { reason },
+                },
+                // The draft may have arrived years ago, and its service is gone.
+                None => SendFailure::Ambiguous,
+            };
+            self.fail_entry(turn, &entry, failure)?;
         }
         if let Ok(id) = MessageId::new(NO_MESSAGE) {
             let place = Position {

@@ -63,7 +63,7 @@ impl Uploads {
         uploads
     }
 
-    fn add(&mut self, id: OutboxEntryId, file: &str) {
+    pub(in crate::sync::client) fn add(&mut self, id: OutboxEntryId, file: &str) {
         let spooled = Spooled {
             file: file.to_owned(),
             not_before: Duration::ZERO,
