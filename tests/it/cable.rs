@@ -23,9 +23,13 @@ struct State {
     /// The address of the other end, once it is known.
     to: Option<SocketAddr>,
     is_cut: bool,
-    /// True if the device hears nothing from the service.
-    is_deaf: bool,
+    /// How many more bytes of the service the device hears; none for all.
+    hears: Option<u64>,
+    /// Bytes that the device did not hear since that was set.
+    swallowed: u64,
     connections: u32,
+    /// Connections that stand.
+    open: u32,
 }
 
 impl Cable {
@@ -55,7 +59,31 @@ impl Cable {
 
     /// Swallows whatever the service says from now on; connections stand, and the service hears all.
     pub(crate) fn deafen(&self) {
-        self.state.send_modify(|state| state.is_deaf = true);
+        self.deafen_after(0);
+    }
+
+    /// Lets the device hear this many bytes more, and swallows what comes after them.
+    pub(crate) fn deafen_after(&self, bytes: u64) {
+        self.state.send_modify(|state| {
+            state.hears = Some(bytes);
+            state.swallowed = 0;
+        });
+    }
+
+    /// The device hears everything from now on.
+    pub(crate) fn hear_all(&self) {
+        self.state.send_modify(|state| state.hears = None);
+    }
+
+    /// True if something was swallowed since the cable was deafened.
+    pub(crate) fn has_swallowed(&self) -> bool {
+        self.state.borrow().swallowed > 0
+    }
+
+    /// Waits until no connection stands.
+    pub(crate) async fn is_idle(&self) {
+        let mut state = self.state.subscribe();
+        state.wait_for(|state| state.open == 0).await.unwrap();
     }
 
     /// The number of connections that were made through the cable, whatever came of them.
@@ -86,19 +114,21 @@ async fn forward(listener: TcpListener, tls: Option<TlsAcceptor>, state: watch::
         let Some(to) = to.filter(|_| !is_cut) else {
             continue;
         };
-        let (tls, mut state, deaf) = (tls.clone(), state.subscribe(), state.subscribe());
+        state.send_modify(|state| state.open += 1);
+        let (tls, all, mut cut) = (tls.clone(), state.clone(), state.subscribe());
         tokio::spawn(async move {
             let carried = async {
                 match tls {
-                    Some(tls) => carry(tls.accept(near).await?, to, deaf).await,
-                    None => carry(near, to, deaf).await,
+                    Some(tls) => carry(tls.accept(near).await?, to, &all).await,
+                    None => carry(near, to, &all).await,
                 }
             };
             tokio::select! {
                 // A connection that breaks is what the test is about.
                 _ = carried => {}
-                _ = state.wait_for(|state| state.is_cut) => {}
+                _ = cut.wait_for(|state| state.is_cut) => {}
             }
+            all.send_modify(|state| state.open -= 1);
         });
     }
 }
@@ -106,7 +136,7 @@ async fn forward(listener: TcpListener, tls: Option<TlsAcceptor>, state: watch::
 async fn carry(
     near: impl AsyncRead + AsyncWrite,
     to: SocketAddr,
-    state: watch::Receiver<State>,
+    state: &watch::Sender<State>,
 ) -> io::Result<()> {
     let (mut from_near, mut to_near) = split(near);
     let (mut from_far, mut to_far) = TcpStream::connect(to).await?.into_split();
@@ -117,7 +147,7 @@ async fn carry(
             if count == 0 {
                 return to_near.shutdown().await;
             }
-            if !state.borrow().is_deaf {
+            if is_heard(state, count) {
                 to_near
                     .write_all(buffer.get(..count).unwrap_or_default())
                     .await?;
@@ -129,4 +159,22 @@ async fn carry(
         to_far.shutdown().await
     };
     tokio::try_join!(back, there).map(|_| ())
+}
+
+/// Takes bytes of the service off those that the device still hears; false if they are swallowed.
+fn is_heard(state: &watch::Sender<State>, count: usize) -> bool {
+    let count = u64::try_from(count).unwrap();
+    let mut is_heard = true;
+    state.send_if_modified(|state| {
+        let Some(left) = state.hears else {
+            return false;
+        };
+        let rest = left.checked_sub(count);
+        is_heard = rest.is_some();
+        // Nothing is heard behind a hole.
+        state.hears = Some(rest.unwrap_or(0));
+        state.swallowed += if is_heard { 0 } else { count };
+        true
+    });
+    is_heard
 }

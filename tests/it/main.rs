@@ -69,6 +69,7 @@
 //! | `counters.rs` | unread counts and mentions, exact on all devices |
 //! | `away.rs` | a device that was away while an official SDK and another device did everything |
 //! | `notices.rs` | waiting for the notices of a session |
+//! | `writes_forgetful.rs` | every kind of write over lost answers, against a service that forgets tokens |
 //! | `kill.rs` | a process that is killed right after a send returned loses nothing |
 
 #![expect(
@@ -160,3 +161,4 @@ mod views_timeline;
 mod views_typing;
 mod wills;
 mod writes;
+mod writes_forgetful;

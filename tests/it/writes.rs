@@ -12,6 +12,7 @@ use sampan::model::{
 };
 use sampan::views::TimelineState;
 use sampan::{Conversation, SampanError};
+use sampan_service::RunningService;
 
 use crate::place::{Device, Place, config, id, line};
 use crate::screen::{self, Screen};
@@ -201,6 +202,10 @@ impl Written {
 
     pub(crate) fn store(&self) -> std::path::PathBuf {
         self.place.folder.path().join("phone")
+    }
+
+    pub(crate) const fn service(&self) -> &RunningService {
+        &self.place.service
     }
 
     fn write_and_kill(&self) {
