@@ -80,6 +80,12 @@ impl Cable {
         self.state.borrow().swallowed > 0
     }
 
+    /// Waits until something was swallowed since the cable was deafened.
+    pub(crate) async fn swallows(&self) {
+        let mut state = self.state.subscribe();
+        state.wait_for(|state| state.swallowed > 0).await.unwrap();
+    }
+
     /// Waits until no connection stands.
     pub(crate) async fn is_idle(&self) {
         let mut state = self.state.subscribe();

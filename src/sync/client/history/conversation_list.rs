@@ -265,8 +265,8 @@ impl Client {
                 self.paces.others.answered();
                 self.directory.refusals = Refusals::default();
             }
-            // A connection that broke says nothing about the pace.
-            Answer::Unanswered(Unanswered::ConnectionLost) => {}
+            // A connection that broke, or that was not there, says nothing about the pace.
+            Answer::Unanswered(Unanswered::ConnectionLost | Unanswered::NotConnected) => {}
             Answer::Unanswered(_) => self.paces.others.throttled(turn.elapsed()),
             Answer::Refused { code, .. } if code.is_rate_limit() => {
                 self.paces.others.throttled(turn.elapsed());
