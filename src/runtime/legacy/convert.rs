@@ -321,7 +321,7 @@ fn mentions_of(calls: Calls) -> Mentions {
 
 /// Drafts, with the row and the file of each.
 #[derive(Default)]
-struct Drafts {
+struct FoundDrafts {
     drafts: Vec<LegacyDraft>,
     rows: BTreeMap<LocalId, LegacyLeft>,
     files: BTreeMap<LocalId, PathBuf>,
@@ -334,8 +334,8 @@ fn drafts_of(
     sorter: &Sorter<'_>,
     tables: &Tables,
     report: &mut LegacyReport,
-) -> Drafts {
-    let mut found = Drafts::default();
+) -> FoundDrafts {
+    let mut found = FoundDrafts::default();
     for draft in drafts {
         let row = (tables.messages, draft.row);
         let name = Some(draft.token.as_str());
