@@ -290,7 +290,7 @@ impl EnginePlugin for EncodeHtml {
     }
 }
 
-/// S033: app id and client id, the function that signs (`authFun`), HTML that is escaped where the app wants that and
+/// S033, D07: app id and client id, the function that signs (`authFun`), HTML that is escaped where the app wants that and
 /// is not by default. Connections are secure by default: see `clear_text_leaves_the_machine_only_where_the_app_allows_it`.
 #[tokio::test]
 async fn the_options_of_the_second_generation_have_their_equals() {

@@ -5,6 +5,7 @@ import Sampan
 import XCTest
 
 final class GuidesTests: XCTestCase {
+    // D07
     func testPeersWatchEachOtherWriteToEachOtherAndMeetInAGroup() async throws {
         let scratch = try Scratch()
         let service = try ServiceProcess(data: scratch.folder.appendingPathComponent("service"))
@@ -50,6 +51,7 @@ final class GuidesTests: XCTestCase {
         try await jerry.shutdown()
     }
 
+    // D07
     func testARoomIsMadeFoundAskedForSpokenInAndRead() async throws {
         let scratch = try Scratch()
         let service = try ServiceProcess(data: scratch.folder.appendingPathComponent("service"))

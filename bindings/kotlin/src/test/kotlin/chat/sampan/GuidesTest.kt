@@ -17,6 +17,7 @@ class GuidesTest {
     @TempDir
     lateinit var folder: Path
 
+    // D07
     @Test
     fun `peers watch each other, write to each other, and meet in a group`() = guide { service ->
         val tom = engine(folder, "phone", service.url)
@@ -55,6 +56,7 @@ class GuidesTest {
         jerry.shutdown()
     }
 
+    // D07
     @Test
     fun `a room is made, found, asked for, spoken in and read`() = guide { service ->
         val tom = engine(folder, "phone", service.url)
