@@ -241,7 +241,6 @@ async fn another_network_ends_a_pause_at_once_and_keeps_a_connection_that_answer
         .await
         .unwrap();
     until(&mut events, "session Open").await;
-    let connections = scene.cable.connections();
     engine
         .network_changed(NetworkChange::Switched)
         .await
@@ -249,7 +248,10 @@ async fn another_network_ends_a_pause_at_once_and_keeps_a_connection_that_answer
     let talk = scene.ann.talk_to("ben").await;
     talk.send_text("still here".into(), None).await.unwrap();
     scene.ann.has_sent_everything().await;
-    assert_eq!(scene.cable.connections(), connections);
+    // The connection and the session end now, and nothing was told of them before.
+    scene.ann.client.go_offline().unwrap();
+    let told = [next(&mut events).await, next(&mut events).await];
+    assert_eq!(told, ["session Closed", "idle"]);
 }
 
 /// C22, C79: nothing stays in the outbox because the connection broke while it was sent, and nothing
