@@ -75,3 +75,29 @@ fn an_answer_of_an_earlier_connection_says_nothing() {
     world.settle();
     assert!(world.row(ben, &id).lists.silenced.is_empty());
 }
+
+#[test]
+fn missed_notifications_are_asked_for_again_where_the_connection_broke_before_their_answer() {
+    let mut world = World::seeded(9);
+    let [ann, ben] = world.devices(["ann", "ben"]);
+    world.create(ann, &["ben"]);
+    world.settle();
+    let known = |world: &World| world.store(ben).snapshot().session().missed_until;
+    let before = known(&world);
+    assert!(before.is_some());
+    world.partition(ben);
+    world.pass(Duration::from_secs(60));
+    world.missed = (Duration::from_secs(60), Vec::new());
+    world.repair(ben);
+    while !world.step_until_open(ben) {}
+    world.pass(Duration::from_secs(5));
+    assert_eq!(
+        known(&world),
+        before,
+        "the list is complete, and the answer is not here"
+    );
+    world.cut(ben);
+    world.missed = (Duration::ZERO, Vec::new());
+    world.settle();
+    assert!(known(&world) > before);
+}

@@ -328,9 +328,9 @@ impl Client {
     fn listed(&mut self, turn: &mut Turn<'_, '_>) -> Result<(), StoreError> {
         self.directory.listing = Listing::Complete;
         let opened_at = self.directory.opened_at;
-        turn.overlay.update_session(|row| {
-            row.missed_until = row.missed_until.max(opened_at);
-        });
+        if let Some(opened_at) = opened_at {
+            self.list_is_complete(turn, opened_at);
+        }
         // The unread counts that the service tells at sign-in come before the list.
         self.told.hear(opened_at);
         let unfinished = turn.overlay.snapshot().conversations_with_work(WORK_MAX)?;

@@ -25,6 +25,8 @@ pub(in crate::sync::client) struct Missed {
     asked: Option<EffectId>,
     /// The notices of comparisons that wait for the answer.
     held: Vec<MembersNotice>,
+    /// Until when the list of conversations is complete, while the answer is awaited.
+    listed_until: Option<Timestamp>,
     /// The changes that the answer told, oldest first.
     told: Vec<MembersNotice>,
     /// The places on lists of which a notification came over the socket meanwhile: it is newer than the answer.
@@ -129,7 +131,23 @@ impl Client {
         for notice in std::mem::take(&mut self.missed.held) {
             self.explain(turn, notice);
         }
+        if let Some(until) = self.missed.listed_until.take() {
+            note_all_known(turn, until);
+        }
         Ok(())
+    }
+
+    /// The list of conversations is complete up to this time. That is noted together with the missed notifications: a
+    /// client whose connection or process ends before their answer asks for them again.
+    pub(in crate::sync::client) fn list_is_complete(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        until: Timestamp,
+    ) {
+        match self.missed.asked {
+            Some(_) => self.missed.listed_until = Some(until),
+            None => note_all_known(turn, until),
+        }
     }
 
     /// Tells a notice that a comparison showed, with the name of who did it as soon as that is known.
@@ -233,6 +251,12 @@ impl Client {
         }
         Ok(())
     }
+}
+
+fn note_all_known(turn: &mut Turn<'_, '_>, until: Timestamp) {
+    turn.overlay.update_session(|row| {
+        row.missed_until = row.missed_until.max(Some(until));
+    });
 }
 
 /// True if an event of a list brings nothing new about a client.
