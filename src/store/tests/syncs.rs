@@ -6,7 +6,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use super::*;
@@ -15,14 +15,11 @@ use crate::store::files::{FileKey, Spool};
 use crate::store::format::cipher::StoreKey;
 use crate::store::recovery::options::StoreOptions;
 
+#[path = "../../../tests/shim/syncs.rs"]
+mod shim;
+
 /// Names the folder for the process that is watched.
 const FOLDER: &str = "SAMPAN_TEST_SYNC_FOLDER";
-
-/// Names the file that the shim writes to, and the process itself.
-const LOG: &str = "SAMPAN_TEST_SYNC_LOG";
-
-/// Writes a line for each sync and rename that went well.
-const SHIM: &str = include_str!("../../../tests/shim/syncs.c");
 
 fn key(byte: u8) -> StoreKey {
     StoreKey::new([byte; 32])
@@ -38,7 +35,7 @@ fn watched() {
     let folder = Path::new(&folder);
     let mut log = OpenOptions::new()
         .append(true)
-        .open(std::env::var(LOG).unwrap())
+        .open(std::env::var(shim::LOG).unwrap())
         .unwrap();
     let mut say = |line: &str| writeln!(log, "{line}").unwrap();
     let options = StoreOptions {
@@ -95,19 +92,6 @@ fn watched() {
     }
 }
 
-/// Compiles the shim; none where there is no compiler for C.
-fn shim(folder: &Path) -> Option<PathBuf> {
-    let (source, library) = (folder.join("shim.c"), folder.join("shim.so"));
-    fs::write(&source, SHIM).unwrap();
-    let compiled = Command::new("cc")
-        .args(["-shared", "-fPIC", "-O1", "-o"])
-        .arg(&library)
-        .arg(&source)
-        .arg("-ldl")
-        .status();
-    compiled.ok()?.success().then_some(library)
-}
-
 /// The lines between each `begin` and `end` of a name.
 fn spans(log: &str, name: &str) -> Vec<Vec<String>> {
     let (begin, end) = (format!("begin {name}"), format!("end {name}"));
@@ -141,18 +125,16 @@ fn is_replaced(span: &[String], folder: &Path, name: &str) -> bool {
 fn what_is_promised_is_synced_by_the_system_before_the_call_returns() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().canonicalize().unwrap();
-    let Some(shim) = shim(&root) else {
-        println!("SKIPPED: there is no `cc` to compile the shim that sees syncs");
-        assert!(std::env::var_os("CI").is_none(), "CI needs `cc`");
+    let Some(library) = shim::compiled(&root) else {
         return;
     };
     let log = root.join("log");
     fs::write(&log, b"").unwrap();
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "store::tests::syncs::watched", "--ignored"])
-        .env("LD_PRELOAD", &shim)
+        .env("LD_PRELOAD", &library)
         .env(FOLDER, &root)
-        .env(LOG, &log)
+        .env(shim::LOG, &log)
         .output()
         .unwrap();
     assert!(output.status.success(), "{output:?}");

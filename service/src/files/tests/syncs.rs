@@ -3,7 +3,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use axum::body::Bytes;
@@ -11,14 +11,11 @@ use sampan::model::AppId;
 
 use crate::files::{AppFolder, BlobName, DiskFiles, FileId, FileStore as _, Part};
 
+#[path = "../../../../tests/shim/syncs.rs"]
+mod shim;
+
 /// Names the folder for the process that is watched.
 const FOLDER: &str = "SAMPAN_TEST_SYNC_FOLDER";
-
-/// Names the file that the shim writes to, and the process itself.
-const LOG: &str = "SAMPAN_TEST_SYNC_LOG";
-
-/// Writes a line for each sync, rename and link that went well.
-const SHIM: &str = include_str!("../../../../tests/shim/syncs.c");
 
 fn name(part: Part) -> BlobName {
     BlobName {
@@ -39,7 +36,7 @@ async fn watched() {
     };
     let mut log = OpenOptions::new()
         .append(true)
-        .open(std::env::var(LOG).unwrap())
+        .open(std::env::var(shim::LOG).unwrap())
         .unwrap();
     let store = DiskFiles::open(Path::new(&folder)).unwrap();
     let mut incoming = store.create(name(BYTES)).await.unwrap();
@@ -51,26 +48,11 @@ async fn watched() {
     writeln!(log, "claimed").unwrap();
 }
 
-/// Compiles the shim; none where there is no compiler for C.
-fn shim(folder: &Path) -> Option<PathBuf> {
-    let (source, library) = (folder.join("shim.c"), folder.join("shim.so"));
-    fs::write(&source, SHIM).unwrap();
-    let compiled = Command::new("cc")
-        .args(["-shared", "-fPIC", "-O1", "-o"])
-        .arg(&library)
-        .arg(&source)
-        .arg("-ldl")
-        .status();
-    compiled.ok()?.success().then_some(library)
-}
-
 #[test]
 fn bytes_and_records_are_on_disk_before_they_have_names_and_their_names_before_the_answer() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().canonicalize().unwrap();
-    let Some(shim) = shim(&root) else {
-        println!("SKIPPED: there is no `cc` to compile the shim that sees syncs");
-        assert!(std::env::var_os("CI").is_none(), "CI needs `cc`");
+    let Some(library) = shim::compiled(&root) else {
         return;
     };
     let (log, files) = (root.join("log"), root.join("files"));
@@ -78,9 +60,9 @@ fn bytes_and_records_are_on_disk_before_they_have_names_and_their_names_before_t
     fs::create_dir(&files).unwrap();
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "files::tests::syncs::watched", "--ignored"])
-        .env("LD_PRELOAD", &shim)
+        .env("LD_PRELOAD", &library)
         .env(FOLDER, &files)
-        .env(LOG, &log)
+        .env(shim::LOG, &log)
         .output()
         .unwrap();
     assert!(output.status.success(), "{output:?}");
