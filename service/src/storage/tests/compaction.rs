@@ -95,6 +95,26 @@ fn a_message_takes_350_bytes_of_the_file_after_a_rest() {
     assert_eq!(count(&storage), MESSAGES as usize);
 }
 
+#[test]
+fn rows_that_fill_no_page_are_not_copied_again_and_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut storage = RedbStorage::open_folder(folder.path()).unwrap();
+    let long = |n: u32| match usual(n) {
+        Write::PutMessage(app, id, mut message) => {
+            message.body = Body::Binary(vec![7; 4_400]);
+            Write::PutMessage(app, id, message)
+        }
+        other => other,
+    };
+    for from in (0..4_000).step_by(100) {
+        now(storage.apply((from..from + 100).map(long).collect())).unwrap();
+        now(storage.commit()).unwrap();
+    }
+    assert!(rest(&mut storage), "there are gaps");
+    assert!(!rest(&mut storage), "there are gaps that stay");
+    assert_eq!(count(&storage), 4_000);
+}
+
 /// Some data, and a compaction of it that is under way.
 fn under_way(folder: &tempfile::TempDir) -> RedbStorage {
     let mut storage = RedbStorage::open_folder(folder.path()).unwrap();
