@@ -74,8 +74,12 @@ fn open_here() -> MutexGuard<'static, Vec<PathBuf>> {
 
 impl Drop for FolderLock {
     fn drop(&mut self) {
-        // The system's lock first: an opener that is told below takes it at once.
-        self.file = None;
+        // The system's lock first: an opener that is told below takes it at once. A process that is being
+        // started has a copy of the file for a moment, and closing the file alone would leave it locked.
+        if let Some(file) = self.file.take() {
+            // The system releases the lock with the file where this fails.
+            let _ = file.unlock();
+        }
         open_here().retain(|folder| *folder != self.folder);
         GIVEN_BACK.notify_all();
     }
@@ -166,6 +170,17 @@ mod tests {
             drop(first);
             assert!(second.join().unwrap());
         }
+    }
+
+    #[test]
+    fn a_folder_that_was_given_back_can_be_had_while_a_started_process_still_has_the_lock_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, _) = FolderLock::take(folder.path()).unwrap();
+        // As a child has it between its start and its program.
+        let copy = first.file.as_ref().unwrap().try_clone().unwrap();
+        drop(first);
+        FolderLock::take(folder.path()).unwrap();
+        drop(copy);
     }
 
     #[test]
