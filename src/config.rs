@@ -58,6 +58,13 @@ pub struct Config {
     /// Default: 256 MiB.
     #[uniffi(default = 268_435_456)]
     pub file_cache_bytes: u64,
+    /// Folders with files that an older SDK downloaded on this device: of the Objective-C SDK
+    /// `Library/Caches/com.leancloud.caches/Files`, of the Android and Java SDK the folder named after the first
+    /// eight letters of the app id and `avfile` in the app's cache folder. `Client.download` finds a file there
+    /// when its size is the one in the message, and then asks no host. The files are read in place, also by
+    /// clients with an encrypted store; the engine never changes or removes them. Default: none.
+    #[uniffi(default = [])]
+    pub legacy_file_folders: Vec<PathBuf>,
 }
 
 impl Config {
@@ -85,6 +92,7 @@ impl Config {
             api_url: None,
             upload_max: 100 * 1024 * 1024,
             file_cache_bytes: 256 * 1024 * 1024,
+            legacy_file_folders: Vec::new(),
         }
     }
 }

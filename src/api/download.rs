@@ -16,7 +16,8 @@ use super::client::Client;
 ///
 /// The file stays on this device at least as long as the handle. Later the file is removed when the cache needs the
 /// room (`Config.file_cache_bytes`), the least recently used file first. The bytes of a stopped or broken download
-/// are kept, and the next download asks only for the rest.
+/// are kept, and the next download asks only for the rest. A file in one of `Config.legacy_file_folders` stays as
+/// long as the app leaves it there.
 #[derive(uniffi::Object)]
 #[uniffi::export(Debug)]
 pub struct Download {

@@ -1,12 +1,13 @@
 //! Downloads: a file of a message comes into the cache, piece by piece, over broken connections and restarts.
 //!
 //! ```text
-//!   look into the cache ──▶ ask for the missing bytes ──▶ write, count ──▶ verify ──▶ done
+//!   look on this device ──▶ ask for the missing bytes ──▶ write, count ──▶ verify ──▶ done
 //!            ▲                        │
 //!            └────── pause ◀── trouble┘        written bytes stay, and only the rest is requested
 //! ```
 
 mod host;
+mod legacy;
 mod writing;
 
 use std::collections::BTreeMap;
@@ -73,6 +74,7 @@ struct Gear {
     board: Arc<EngineBoard>,
     connect_timeout: Duration,
     cache_bytes: u64,
+    legacy_folders: Vec<PathBuf>,
 }
 
 impl fmt::Debug for LiveDownload {
@@ -101,9 +103,11 @@ enum Try {
     Failed(DownloadFailure),
 }
 
-/// The outcome of a look into the cache.
+/// The outcome of a look on this device.
 enum Looked {
     Whole(PathBuf),
+    /// An older SDK downloaded the file.
+    Legacy(PathBuf),
     /// The first bytes of this version of the file are on the disk, this many.
     Part(u64, Option<String>),
 }
@@ -134,6 +138,7 @@ impl LiveDownload {
                 board: Arc::clone(&runtime.board),
                 connect_timeout: runtime.config.limits.connect_timeout,
                 cache_bytes: runtime.config.file_cache_bytes,
+                legacy_folders: runtime.config.legacy_file_folders.clone(),
             },
             client: Arc::downgrade(client),
             entry: client.cache.entry(&file.url, name),
@@ -219,6 +224,7 @@ impl LiveDownload {
         drop((access, client));
         let (have, version) = match looked {
             Ok(Looked::Whole(path)) => return self.open(key, path).await,
+            Ok(Looked::Legacy(path)) => return Try::Done(path),
             Ok(Looked::Part(have, version)) => (have, version),
             Err(error) => return Try::Failed(disk(&error.to_string())),
         };
@@ -260,7 +266,7 @@ impl LiveDownload {
         }
     }
 
-    /// Looks into the cache. A file that still waits to be uploaded is taken from the spool.
+    /// Looks into the cache and into the folders of older SDKs. A file that still waits to be uploaded is taken from the spool.
     fn look(
         &self,
         client: &ClientCore,
@@ -270,6 +276,7 @@ impl LiveDownload {
         let spooled = self.file.url.strip_prefix(SPOOL_SCHEME).map(str::to_owned);
         let spool = client.spool.clone();
         let now = clock::wall();
+        let (file, folders) = (self.file.clone(), self.gear.legacy_folders.clone());
         move || {
             let look = || -> io::Result<Looked> {
                 if let Some(file) = spooled {
@@ -283,6 +290,9 @@ impl LiveDownload {
                 }
                 if let Some(path) = entry.find(now)? {
                     return Ok(Looked::Whole(path));
+                }
+                if let Some(path) = legacy::find(&folders, &file) {
+                    return Ok(Looked::Legacy(path));
                 }
                 let have = FileWriter::bytes_of_part(&entry.part(), key.as_ref())?;
                 Ok(Looked::Part(have, entry.version()))

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use md5::Digest as _;
 use sampan::model::{Count, Json, MediaFile, MediaSource, NewMedia};
 use sampan::views::{DownloadFailure, DownloadPhase, Version};
 use sampan::{ClientOptions, Download, Engine, SampanError, Secret};
@@ -443,5 +444,56 @@ async fn an_own_file_is_shown_from_this_device() {
     assert!(
         requests.iter().all(|(line, _)| !line.starts_with("GET")),
         "{requests:?}"
+    );
+}
+
+/// D06: a file that an older SDK downloaded is found without its host, which may be gone for good; a client with an
+/// encrypted store finds it too. A file with another size than the message says is another file.
+#[tokio::test]
+async fn a_file_that_an_older_sdk_downloaded_is_found_without_its_host() {
+    let place = Place::new().await;
+    let host = FileHost::start().await;
+    let old = tempfile::tempdir().unwrap();
+    let folders = ["Files", "appidappavfile"].map(|name| old.path().join(name));
+    for folder in &folders {
+        std::fs::create_dir(folder).unwrap();
+    }
+    let (content, gone) = (bytes(5000), "https://files.example.org/gone/cat.png");
+    let of_java = format!("{:x}", md5::Md5::digest(gone));
+    std::fs::write(folders[0].join("5f1.png"), &content).unwrap();
+    std::fs::write(folders[1].join(of_java), &content).unwrap();
+    let mut config = place.config("ann");
+    config.legacy_file_folders = folders.to_vec();
+    let engine = Engine::open(config).unwrap();
+    for key in [None, Some(Secret::new("0aF9".repeat(16)))] {
+        let name = if key.is_some() { "ann" } else { "ben" };
+        let options = ClientOptions {
+            store_key: key,
+            ..ClientOptions::default()
+        };
+        let client = engine.client(id(name), options).await.unwrap();
+        let named = |id: &str, url: &str, size| MediaFile {
+            object_id: Some(id.to_owned()),
+            ..file_at(url.to_owned(), size)
+        };
+        for (id, url, size) in [
+            ("5f1", "https://files.example.org/gone/1", Some(5000)),
+            ("5f1", "https://files.example.org/gone/2", None),
+            ("5f2", gone, Some(5000)),
+        ] {
+            let download = client.download(named(id, url, size)).unwrap();
+            let path = file(&download).await.unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), content);
+            assert!(path.starts_with(old.path()), "it is read in place");
+        }
+        let url = host.put("cat", &bytes(400));
+        let download = client.download(named("5f1", &url, Some(400))).unwrap();
+        let path = file(&download).await.unwrap();
+        assert_eq!(std::fs::read(path).unwrap(), bytes(400));
+    }
+    assert_eq!(
+        ranges(&host).len(),
+        2,
+        "each client asked for the other file"
     );
 }

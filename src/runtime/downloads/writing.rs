@@ -101,12 +101,13 @@ impl Writing {
         while let Some(bytes) = reader.read_next()? {
             sum.update(&bytes);
         }
-        Ok(sum
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect())
+        Ok(hex(&sum.finalize()))
     }
+}
+
+/// Bytes as a checksum is written.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub(super) fn disk(reason: &str) -> DownloadFailure {

@@ -126,6 +126,7 @@ final class ChatTests: XCTestCase {
             appId: "swift", appKey: "hush-hush-key", server: server, storeRoot: root)
         XCTAssertEqual(config.limits, hostedLimits())
         XCTAssertEqual([config.cacheBytes, config.fileCacheBytes], [16 << 20, 256 << 20])
+        XCTAssertEqual(config.legacyFileFolders, [])
         XCTAssertEqual(config.offlineMode, .unread)
         XCTAssertEqual(config.payload, .binary)
         XCTAssertEqual(config.insecure, .loopbackOnly)
