@@ -77,6 +77,13 @@ const BENCHES: &[Bench] = &[
         arguments: &[],
     },
     Bench {
+        name: "service-fan-out",
+        about: "how long a message takes to the last of a thousand receivers",
+        package: "sampan-service",
+        target: "fan_out",
+        arguments: &[],
+    },
+    Bench {
         name: "store",
         about: "what storing, reading, enqueueing and opening cost",
         package: "sampan",
