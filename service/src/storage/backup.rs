@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::StorageError;
+use super::data_file::{read_file, write_file};
 use super::keyed::Frozen;
-use super::redb::{RedbStorage, read_file, write_file};
+use super::redb::RedbStorage;
 use crate::files::copy::{self, CopyError, FilesNote};
 
 /// The note in a backup.

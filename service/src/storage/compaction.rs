@@ -5,6 +5,9 @@
 //! are full. Changes that are committed meanwhile go into the old file, as ever, and are remembered. At the end they are
 //! written into the new file, and when that is on disk it takes the name of the old one. So there is one whole file
 //! under the name at each moment. A compaction that fails leaves the old file as it is.
+//!
+//! Commits go first. A compaction begins only where the disk has room for it and a reserve, ends where less than the
+//! reserve is left, and is given up for a commit that the full disk refuses.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,8 +16,8 @@ use std::thread::JoinHandle;
 
 use super::StorageError;
 use super::backup::sync_folder;
+use super::data_file::{Open, copy_rows};
 use super::keyed::{Changes, Frozen, TakeRow};
-use super::redb::{Open, copy_rows};
 use super::salvage::guarded;
 
 /// Bytes of changes that are remembered while rows are copied. Where there are more, the service is not at rest.
@@ -22,6 +25,12 @@ const REMEMBERED_MAX: usize = 8 * 1024 * 1024;
 
 /// Bytes that the database and our checksum add to a row.
 pub(super) const ROW_OVERHEAD: u64 = 17;
+
+/// Bytes of the disk that a compaction leaves free.
+const RESERVE: u64 = 32 * 1024 * 1024;
+
+/// Rows from one look at the free room to the next.
+const ROWS_A_LOOK: u32 = 10_000;
 
 /// The rows of some data: how many, and how large.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +52,32 @@ impl Size {
     }
 }
 
+/// The result of copying all rows in order. It stays in the file: after a start it tells which gaps no compaction
+/// closes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reached {
+    pub(super) rows: Size,
+    /// Bytes of the disk that they took.
+    pub(super) taken: u64,
+}
+
+impl Reached {
+    /// The bytes that these rows take without the gaps that a compaction closes. Rows of another length than those
+    /// that were copied leave other gaps: then none is counted.
+    pub(super) fn full(self, now: Size) -> Size {
+        let like = now.of_rows(self.rows.rows);
+        if like.abs_diff(self.rows.bytes) > like / 4 || self.taken <= self.rows.bytes {
+            return now;
+        }
+        let bytes = u128::from(now.bytes) * u128::from(self.taken);
+        let bytes = bytes / u128::from(self.rows.bytes.max(1));
+        Size {
+            bytes: u64::try_from(bytes).unwrap_or(u64::MAX),
+            ..now
+        }
+    }
+}
+
 /// A compaction that is under way.
 #[derive(Debug)]
 pub(super) struct Compaction {
@@ -52,7 +87,7 @@ pub(super) struct Compaction {
     changes: Changes,
     remembered: usize,
     is_off: Arc<AtomicBool>,
-    copying: Option<JoinHandle<Result<(Open, Size), StorageError>>>,
+    copying: Option<JoinHandle<Result<(Open, Reached), StorageError>>>,
 }
 
 impl Compaction {
@@ -63,14 +98,16 @@ impl Compaction {
         let rows = Stoppable {
             rows,
             is_off: Arc::clone(&is_off),
+            part: part.clone(),
         };
         let to = part.clone();
         let copy = move || {
-            guarded(|| {
-                let mut size = Size::default();
-                let open = copy_rows(&to, &rows, |key, value| size.add(key, value))?;
-                Ok((open, size))
-            })
+            let copied = guarded(|| copy_rows(&to, &rows, |_, _| {}));
+            if copied.is_err() {
+                // Its room is free at once. The compaction removes the part in any case.
+                let _ = std::fs::remove_file(&to);
+            }
+            copied
         };
         let thread = std::thread::Builder::new().name("compaction".to_owned());
         Ok(Self {
@@ -105,11 +142,11 @@ impl Compaction {
         let Some(Ok(copied)) = copied else {
             return Err(StorageError::Closed);
         };
-        let (mut open, size) = copied?;
+        let (mut open, reached) = copied?;
         open.commit(&self.changes)?;
         std::fs::rename(&self.part, file)?;
         let synced = sync_folder(file.parent().unwrap_or_else(|| Path::new(".")));
-        Ok((synced.ok().map(|()| open), size))
+        Ok((synced.ok().map(|()| open), reached.full(reached.rows)))
     }
 }
 
@@ -137,6 +174,25 @@ fn part_of(file: &Path) -> PathBuf {
     file.with_extension("compaction")
 }
 
+/// True if the disk of a file has room for a copy of so many bytes, and a reserve.
+pub(super) fn has_room(file: &Path, bytes: u64) -> std::io::Result<bool> {
+    let free = bytes_free(file.parent().unwrap_or_else(|| Path::new(".")))?;
+    Ok(bytes.saturating_add(RESERVE) <= free)
+}
+
+/// The bytes of the disk under a folder that this process may still take.
+#[cfg(unix)]
+fn bytes_free(folder: &Path) -> std::io::Result<u64> {
+    let disk = rustix::fs::statvfs(folder)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+/// Here nobody tells: the disk itself says that it is full.
+#[cfg(not(unix))]
+fn bytes_free(_: &Path) -> std::io::Result<u64> {
+    Ok(u64::MAX)
+}
+
 /// The bytes of the disk that a file takes: a database makes its file longer before it fills it.
 #[cfg(unix)]
 pub(crate) fn bytes_on_disk(file: &Path) -> std::io::Result<u64> {
@@ -150,19 +206,25 @@ pub(crate) fn bytes_on_disk(file: &Path) -> std::io::Result<u64> {
     Ok(std::fs::metadata(file)?.len())
 }
 
-/// Rows that are handed out until somebody says that they are not wanted.
+/// Rows that are handed out until somebody says that they are not wanted, or the disk is nearly full.
 struct Stoppable {
     rows: Box<dyn Frozen>,
     is_off: Arc<AtomicBool>,
+    part: PathBuf,
 }
 
 impl Frozen for Stoppable {
     fn each(&self, take: &mut TakeRow<'_>) -> Result<(), StorageError> {
-        self.rows.each(
-            &mut |key, value| match self.is_off.load(Ordering::Relaxed) {
-                true => Err(StorageError::Closed),
-                false => take(key, value),
-            },
-        )
+        let mut count: u32 = 0;
+        self.rows.each(&mut |key, value| {
+            if self.is_off.load(Ordering::Relaxed) {
+                return Err(StorageError::Closed);
+            }
+            if count.is_multiple_of(ROWS_A_LOOK) && !has_room(&self.part, 0)? {
+                return Err(std::io::Error::from(std::io::ErrorKind::StorageFull).into());
+            }
+            count = count.wrapping_add(1);
+            take(key, value)
+        })
     }
 }

@@ -16,7 +16,7 @@
 //! | `seal.rs` | the checksum of a row |
 //! | `salvage.rs` | the check of data, and the good rows of damaged data |
 //! | `compaction.rs` | the file written anew at rest, without its gaps |
-//! | `redb.rs`, `new_file.rs` | the map on disk (docs/decisions/0002-redb.md), and its file's making |
+//! | `redb.rs`, `data_file.rs`, `new_file.rs` | the map on disk (docs/decisions/0002-redb.md), its file, and the file's making |
 //! | `memory.rs` | the map in memory, for simulations and tests |
 //!
 //! Rules for a caller: [`Storage::apply`] makes writes visible to reads at once but not durable.
@@ -30,6 +30,7 @@ mod codec;
 mod columns;
 mod compaction;
 mod conversation;
+mod data_file;
 mod dated;
 mod installation;
 mod key;

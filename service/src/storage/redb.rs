@@ -11,25 +11,12 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use ::redb::{
-    Database, ReadOnlyTable, ReadableDatabase, ReadableTable, ReadableTableMetadata,
-    TableDefinition, TableError,
-};
+use ::redb::{ReadableTable, ReadableTableMetadata};
 
 use super::compaction::{self, Compaction, Size};
-use super::keyed::{Changes, Frozen, Keyed, Map, Row, TakeRow};
-use super::new_file::{self, for_owner_only};
-use super::seal::{seal, unseal};
+use super::data_file::{OUT_OF_ORDER, Open};
+use super::keyed::{Changes, Frozen, Keyed, Map, Row};
 use super::{Order, StorageError};
-
-/// All rows with their checksums; the first byte of a key tells the kinds apart (see `key.rs`).
-const SEALED: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("sealed rows");
-
-/// All rows of data that an earlier build made: without checksums.
-const PLAIN: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rows");
-
-/// The row with the number of the newest commit; no row of the storage has this key.
-pub(super) const COMMIT_KEY: &[u8] = &[0];
 
 /// How long an opening waits for all rows to be read once; those of more data are read on while the
 /// service serves.
@@ -37,10 +24,6 @@ const LOOK_FIRST: Duration = Duration::from_millis(1_500);
 
 /// The file in the data folder.
 const FILE: &str = "sampan-service.redb";
-
-/// Memory for pages that were read: enough for the working set of some ten thousand clients, and
-/// small beside the memory that their connections need.
-const CACHE_BYTES: usize = 64 * 1024 * 1024;
 
 /// Commits in a minute up to which the service is at rest.
 const COMMITS_AT_REST: u32 = 600;
@@ -94,6 +77,9 @@ pub struct RedbMap {
     compaction: Option<Compaction>,
     /// Commits since it was last asked whether the service is at rest.
     commits: u32,
+    /// The disk is full for as long as there is a compaction.
+    #[cfg(test)]
+    pub(super) is_full_with_part: bool,
 }
 
 /// The findings of reading all rows once.
@@ -101,57 +87,6 @@ pub struct RedbMap {
 struct Looked {
     damage: OnceLock<&'static str>,
     size: OnceLock<Size>,
-}
-
-/// An open database, and its newest committed state.
-#[derive(Debug)]
-pub(super) struct Open {
-    database: Arc<Database>,
-    /// The newest committed state; replaced after every commit, so reads open no transaction.
-    rows: Table,
-    form: Form,
-    /// The number of the newest commit.
-    commit: u64,
-}
-
-type Table = ReadOnlyTable<&'static [u8], &'static [u8]>;
-
-/// The form of rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    /// With a checksum.
-    Sealed,
-    /// Without a checksum.
-    Plain,
-}
-
-impl Form {
-    const fn table(self) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
-        match self {
-            Self::Sealed => SEALED,
-            Self::Plain => PLAIN,
-        }
-    }
-
-    /// The form of a database's contents; none if it has nothing.
-    fn of(database: &impl ReadableDatabase) -> Result<Option<Self>, StorageError> {
-        let read = database.begin_read()?;
-        for form in [Self::Sealed, Self::Plain] {
-            match read.open_table(form.table()) {
-                Ok(_) => return Ok(Some(form)),
-                Err(TableError::TableDoesNotExist(_)) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(None)
-    }
-
-    fn open<'a>(self, key: &[u8], value: &'a [u8]) -> Result<&'a [u8], StorageError> {
-        match self {
-            Self::Sealed => Ok(unseal(key, value)?.0),
-            Self::Plain => Ok(value),
-        }
-    }
 }
 
 impl RedbMap {
@@ -162,6 +97,8 @@ impl RedbMap {
             looked: Arc::default(),
             compaction: None,
             commits: 0,
+            #[cfg(test)]
+            is_full_with_part: false,
         })
     }
 
@@ -173,6 +110,7 @@ impl RedbMap {
     /// anybody is served.
     fn look_through(&mut self) -> Result<(), StorageError> {
         let rows = self.opened()?.frozen(None)?;
+        let reached = self.opened()?.reached();
         let looked = Arc::clone(&self.looked);
         let (done, is_done) = mpsc::channel();
         let look = move || {
@@ -184,7 +122,10 @@ impl RedbMap {
             let result = super::salvage::guarded(|| rows.each(add));
             // Only the first damage is reported.
             let _ = match &result {
-                Ok(()) => looked.size.set(size).is_ok(),
+                Ok(()) => {
+                    let full = reached.map_or(size, |reached| reached.full(size));
+                    looked.size.set(full).is_ok()
+                }
                 Err(StorageError::Damaged { what }) => looked.damage.set(what).is_ok(),
                 Err(_) => false,
             };
@@ -202,14 +143,31 @@ impl RedbMap {
 }
 
 impl RedbMap {
-    /// True if the file could be smaller by a good part. False where nobody has read all rows yet.
+    /// True if the file could be smaller by a good part, and the disk has room for the copy. False where nobody has
+    /// read all rows yet.
     fn has_gaps(&self) -> Result<bool, StorageError> {
         let Some(size) = self.looked.size.get() else {
             return Ok(false);
         };
         let full = size.of_rows(self.opened()?.rows.len()?);
         let gaps = compaction::bytes_on_disk(&self.file)?.saturating_sub(full);
-        Ok(gaps >= GAPS_MIN && gaps >= full / GAPS_PART)
+        if gaps < GAPS_MIN || gaps < full / GAPS_PART {
+            return Ok(false);
+        }
+        let has_room = compaction::has_room(&self.file, full)?;
+        if !has_room {
+            tracing::debug!(full, "no room to write the data file anew");
+        }
+        Ok(has_room)
+    }
+
+    fn try_commit(&mut self, changes: &Changes) -> Result<(), StorageError> {
+        let open = self.open.as_mut().ok_or(StorageError::Closed)?;
+        #[cfg(test)]
+        if self.is_full_with_part && self.compaction.is_some() {
+            return Err(std::io::Error::from(std::io::ErrorKind::StorageFull).into());
+        }
+        open.commit(changes)
     }
 
     pub(super) fn begin_compaction(&mut self) -> Result<(), StorageError> {
@@ -223,7 +181,7 @@ impl RedbMap {
     pub(super) fn plant(&mut self, key: &[u8], value: &[u8]) {
         let write = self.opened().unwrap().database.begin_write().unwrap();
         write
-            .open_table(SEALED)
+            .open_table(super::data_file::SEALED)
             .unwrap()
             .insert(key, value)
             .unwrap();
@@ -236,11 +194,8 @@ impl RedbMap {
             return;
         };
         match compaction.finish(&self.file) {
-            Ok((open, mut size)) => {
+            Ok((open, size)) => {
                 self.open = open;
-                // Rows that fill no page leave gaps that no compaction closes: they count as bytes of the rows.
-                let taken = compaction::bytes_on_disk(&self.file).unwrap_or_default();
-                size.bytes = size.bytes.max(taken);
                 let looked = Looked::default();
                 let _ = looked.size.set(size);
                 self.looked = Arc::new(looked);
@@ -265,206 +220,16 @@ impl RedbMap {
 /// Opens a database over a file of a test's own.
 #[cfg(test)]
 pub(super) fn open_backend(file: impl ::redb::StorageBackend) -> Result<RedbStorage, StorageError> {
-    let database = Database::builder()
-        .set_cache_size(CACHE_BYTES)
-        .create_with_backend(file)?;
+    let database = ::redb::Database::builder().create_with_backend(file)?;
     let map = RedbMap {
         file: PathBuf::new(),
         open: Some(Open::over(database)?),
         looked: Arc::default(),
         compaction: None,
         commits: 0,
+        is_full_with_part: false,
     };
     RedbStorage::open(map)
-}
-
-impl Open {
-    fn file(file: &Path) -> Result<Self, StorageError> {
-        let is_new = !file.exists();
-        if is_new {
-            new_file::make(file, |new| {
-                drop(Self::over(Database::create(new)?)?);
-                Ok(())
-            })?;
-        }
-        for_owner_only(file)?;
-        let database = Database::builder()
-            .set_cache_size(CACHE_BYTES)
-            .create(file)
-            .map_err(in_use)?;
-        let open = Self::over(database)?;
-        if is_new {
-            new_file::remove_unfinished(file);
-        }
-        Ok(open)
-    }
-
-    fn over(database: Database) -> Result<Self, StorageError> {
-        let form = match Form::of(&database)? {
-            Some(form) => form,
-            None => {
-                let first = database.begin_write()?;
-                first.open_table(SEALED)?;
-                first.commit()?;
-                Form::Sealed
-            }
-        };
-        let rows = database.begin_read()?.open_table(form.table())?;
-        let commit = match rows.get(COMMIT_KEY)? {
-            Some(number) => number_of(form.open(COMMIT_KEY, number.value())?)?,
-            None => 0,
-        };
-        Ok(Self {
-            database: Arc::new(database),
-            rows,
-            form,
-            commit,
-        })
-    }
-
-    /// The committed rows as they are now. They are there for as long as the database is held open.
-    fn frozen(&self, database: Option<Arc<Database>>) -> Result<FrozenRows, StorageError> {
-        let rows = self.database.begin_read()?.open_table(self.form.table())?;
-        Ok(FrozenRows {
-            rows,
-            form: self.form,
-            _database: database,
-        })
-    }
-
-    pub(super) fn commit(&mut self, changes: &Changes) -> Result<(), StorageError> {
-        let write = self.database.begin_write()?;
-        let commit = self.commit + 1;
-        {
-            let mut rows = write.open_table(self.form.table())?;
-            for (key, value) in changes {
-                match (value, self.form) {
-                    (Some(value), Form::Plain) => rows.insert(key.as_slice(), value.as_slice())?,
-                    (Some(value), Form::Sealed) => {
-                        rows.insert(key.as_slice(), seal(key, value, commit).as_slice())?
-                    }
-                    (None, _) => rows.remove(key.as_slice())?,
-                };
-            }
-            if self.form == Form::Sealed {
-                let number = seal(COMMIT_KEY, &commit.to_le_bytes(), commit);
-                rows.insert(COMMIT_KEY, number.as_slice())?;
-            }
-        }
-        write.commit()?;
-        self.commit = commit;
-        self.rows = self.database.begin_read()?.open_table(self.form.table())?;
-        Ok(())
-    }
-}
-
-/// The number of a commit, as its row has it.
-fn number_of(bytes: &[u8]) -> Result<u64, StorageError> {
-    let bytes = <[u8; 8]>::try_from(bytes).map_err(|_| StorageError::Damaged {
-        what: "the number of the newest commit is none",
-    })?;
-    Ok(u64::from_le_bytes(bytes))
-}
-
-/// A row that stands where the order of keys does not have it: a page came in the place of another.
-const OUT_OF_ORDER: StorageError = StorageError::Damaged {
-    what: "rows are not in the order of their keys",
-};
-
-/// Rows that are put into a copy at a time.
-const ROWS_AT_ONCE: usize = 10_000;
-
-/// Committed rows in a file, as they were at one moment.
-struct FrozenRows {
-    rows: Table,
-    form: Form,
-    /// Held open for as long as the rows are read.
-    _database: Option<Arc<Database>>,
-}
-
-impl Frozen for FrozenRows {
-    fn each(&self, take: &mut TakeRow<'_>) -> Result<(), StorageError> {
-        let (mut last, mut count) = (Vec::new(), 0);
-        for row in ReadableTable::iter(&self.rows)? {
-            let (key, value) = row?;
-            let key = key.value();
-            if count > 0 && key <= last.as_slice() {
-                return Err(OUT_OF_ORDER);
-            }
-            last.clear();
-            last.extend_from_slice(key);
-            count += 1;
-            let value = self.form.open(key, value.value())?;
-            if key != COMMIT_KEY {
-                take(key, value)?;
-            }
-        }
-        match count == self.rows.len()? {
-            true => Ok(()),
-            false => Err(StorageError::Damaged {
-                what: "there are not as many rows as the database counted",
-            }),
-        }
-    }
-
-    fn has_checksums(&self) -> bool {
-        self.form == Form::Sealed
-    }
-}
-
-/// The error of an opening: another process is no fault of the data.
-fn in_use(error: ::redb::DatabaseError) -> StorageError {
-    match error {
-        ::redb::DatabaseError::DatabaseAlreadyOpen => StorageError::InUse,
-        other => other.into(),
-    }
-}
-
-/// The rows of a file that nobody writes; the file is not changed.
-pub(super) fn read_file(file: &Path) -> Result<Box<dyn Frozen>, StorageError> {
-    let database = Database::builder()
-        .set_cache_size(CACHE_BYTES)
-        .open_read_only(file)
-        .map_err(in_use)?;
-    let form = Form::of(&database)?.ok_or(StorageError::Damaged {
-        what: "the database has no rows",
-    })?;
-    let rows = database.begin_read()?.open_table(form.table())?;
-    Ok(Box::new(FrozenRows {
-        _database: None,
-        rows,
-        form,
-    }))
-}
-
-/// Copies rows into a new file, which is durable and closed when this returns.
-pub(super) fn write_file(
-    file: &Path,
-    rows: &dyn Frozen,
-    seen: impl FnMut(&[u8], &[u8]),
-) -> Result<(), StorageError> {
-    copy_rows(file, rows, seen).map(drop)
-}
-
-/// Copies rows into a new file, and leaves it open.
-pub(super) fn copy_rows(
-    file: &Path,
-    rows: &dyn Frozen,
-    mut seen: impl FnMut(&[u8], &[u8]),
-) -> Result<Open, StorageError> {
-    for_owner_only(file)?;
-    let mut copy = Open::file(file)?;
-    let mut some = Changes::new();
-    rows.each(&mut |key, value| {
-        seen(key, value);
-        some.insert(key.to_vec(), Some(value.to_vec()));
-        match some.len() < ROWS_AT_ONCE {
-            true => Ok(()),
-            false => copy.commit(&std::mem::take(&mut some)),
-        }
-    })?;
-    copy.commit(&some)?;
-    Ok(copy)
 }
 
 impl Map for RedbMap {
@@ -504,9 +269,21 @@ impl Map for RedbMap {
     }
 
     fn commit(&mut self, changes: Changes) -> Result<(), StorageError> {
-        let open = self.open.as_mut().ok_or(StorageError::Closed)?;
-        let result = open.commit(&changes);
+        let mut result = self.try_commit(&changes);
         self.commits += 1;
+        let is_full = result.as_ref().is_err_and(StorageError::is_disk_full);
+        if is_full && self.compaction.take().is_some() {
+            // The part is gone, so there is room. The database refuses everything until it was opened anew; changes
+            // that are written a second time change nothing.
+            self.open = None;
+            result = Open::file(&self.file).and_then(|open| {
+                self.open = Some(open);
+                self.try_commit(&changes)
+            });
+            // No other compaction begins until the next start.
+            self.looked = Arc::default();
+            tracing::warn!("the disk is full: the data file keeps its gaps");
+        }
         if result.is_err() {
             self.open = None;
             self.compaction = None;
@@ -544,22 +321,3 @@ impl Map for RedbMap {
         Ok(())
     }
 }
-
-/// One conversion per step of redb, all into its own sum of errors.
-macro_rules! from_redb {
-    ($($error:ty),*) => {
-        $(impl From<$error> for StorageError {
-            fn from(error: $error) -> Self {
-                Self::Database(Box::new(error.into()))
-            }
-        })*
-    };
-}
-
-from_redb!(
-    ::redb::DatabaseError,
-    ::redb::TransactionError,
-    ::redb::TableError,
-    ::redb::StorageError,
-    ::redb::CommitError
-);

@@ -13,10 +13,11 @@ use sampan::model::{AppId, ConversationId};
 
 use super::codec::decode;
 use super::conversation::Head;
+use super::data_file::{COMMIT_KEY, read_file};
 use super::key::{self, Parts};
 use super::keyed::{Changes, DAMAGED_ID, Keyed, Map as _, TakeRow};
 use super::record::{Member, Token};
-use super::redb::{COMMIT_KEY, RedbMap, RedbStorage, read_file};
+use super::redb::{RedbMap, RedbStorage};
 use super::seal::unseal;
 use super::{BackupError, Order, StorageError, message};
 use crate::files::copy;

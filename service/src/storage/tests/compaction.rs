@@ -1,6 +1,7 @@
 //! Compaction: nothing is lost by it, whatever is written meanwhile and wherever it ends.
 
 use super::*;
+use crate::storage::compaction::{Reached, Size, has_room};
 
 const CONVERSATIONS: u8 = 40;
 
@@ -113,6 +114,49 @@ fn rows_that_fill_no_page_are_not_copied_again_and_again() {
     assert!(rest(&mut storage), "there are gaps");
     assert!(!rest(&mut storage), "there are gaps that stay");
     assert_eq!(count(&storage), 4_000);
+    drop(storage);
+    let mut storage = RedbStorage::open_folder(folder.path()).unwrap();
+    assert!(!rest(&mut storage), "a start knows them");
+    assert_eq!(count(&storage), 4_000);
+}
+
+#[test]
+fn gaps_stay_for_rows_that_are_like_the_copied_ones() {
+    let copied = Size {
+        rows: 100,
+        bytes: 10_000,
+    };
+    let reached = Reached {
+        rows: copied,
+        taken: 15_000,
+    };
+    let rows = |rows, bytes| Size { rows, bytes };
+    for (now, full) in [
+        (copied, 15_000),
+        (rows(200, 20_000), 30_000),
+        (rows(200, 24_000), 36_000),
+        (rows(200, 40_000), 40_000),
+        (rows(200, 10_000), 10_000),
+        (rows(0, 0), 0),
+        (rows(u64::MAX, u64::MAX), u64::MAX),
+    ] {
+        assert_eq!(reached.full(now), Size { bytes: full, ..now });
+    }
+    let packed = Reached {
+        taken: 9_000,
+        ..reached
+    };
+    assert_eq!(packed.full(copied), copied);
+}
+
+#[test]
+fn a_disk_has_no_room_for_everything() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = RedbStorage::file_in(folder.path());
+    #[cfg(unix)]
+    assert!(!has_room(&file, u64::MAX).unwrap());
+    #[cfg(not(unix))]
+    assert!(has_room(&file, u64::MAX).unwrap());
 }
 
 /// Some data, and a compaction of it that is under way.
@@ -161,6 +205,21 @@ fn changes_that_come_during_a_compaction_are_in_the_new_file() {
         count(&RedbStorage::open_folder(folder.path()).unwrap()),
         605
     );
+}
+
+#[test]
+fn a_commit_that_a_full_disk_refuses_ends_the_compaction_and_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut storage = under_way(&folder);
+    storage.map_mut().is_full_with_part = true;
+    write(&mut storage, 500..502, 1);
+    assert_eq!(parts(&folder), 0, "the part is gone");
+    assert!(storage.is_sound());
+    assert!(!rest(&mut storage), "no other one begins");
+    assert_eq!(count(&storage), 502);
+    drop(storage);
+    let storage = RedbStorage::open_folder(folder.path()).unwrap();
+    assert_eq!(count(&storage), 502);
 }
 
 #[cfg(unix)]
