@@ -145,7 +145,7 @@ pub(super) async fn serve(
                 socket.close().await
             };
             // A client that is gone cannot be told; it finds out by itself.
-            let _ = timeout(CLOSE_TIMEOUT, close).await;
+            let _ = Box::pin(timeout(CLOSE_TIMEOUT, close)).await;
         }
     }
     outlets.close(connection);
@@ -242,12 +242,13 @@ impl Link {
             logged_in: false,
         };
         let mut permit = None;
+        // Reading and writing lie in boxes: an idle connection sets nothing aside for their steps.
         loop {
             let may_read = permit.is_some() && !queue.is_held();
             let done = tokio::select! {
                 next = queue.next() => match next {
                     None => Err(self.cut_off()),
-                    Some(next) => self.write(socket, &mut queue, next).await,
+                    Some(next) => Box::pin(self.write(socket, &mut queue, next)).await,
                 },
                 granted = permit_of(&self.inputs, &self.reach.waiting), if permit.is_none() => {
                     permit = granted;
@@ -257,7 +258,7 @@ impl Link {
                     silence.broken(&queue);
                     match message {
                         None => Err(End::Silently),
-                        Some(message) => self.read(socket, message, &mut permit).await,
+                        Some(message) => Box::pin(self.read(socket, message, &mut permit)).await,
                     }
                 }
                 () = sleep_until(silence.end()) => silence.over(&queue),
