@@ -1,4 +1,5 @@
-//! The cost of an idle, signed-in connection for the service: bytes of memory, and time of the processor.
+//! The cost of an idle, signed-in connection for the service: bytes of memory, time of the processor, and the memory that
+//! stays with the process when the connection is closed.
 //!
 //! The service and its peer run as processes of their own, so that only their side of each socket
 //! is measured. The peer is the same web framework with its defaults and no service behind it: a
@@ -26,6 +27,12 @@ const WARM_UP: usize = 100;
 const SETTLE: Duration = Duration::from_secs(2);
 const WATCH: Duration = Duration::from_secs(10);
 
+/// How long memory that is free may stay with the process.
+const GIVEN_BACK: Duration = Duration::from_secs(20);
+
+/// The most of the memory of closed connections that may stay, in percent.
+const KEPT_MAX: f64 = 40.0;
+
 /// The most memory a connection may take beside the peer's.
 const RATIO_MAX: f64 = 0.2;
 
@@ -42,6 +49,8 @@ enum Manner {
 struct Cost {
     bytes: f64,
     idle_ms_per_minute: f64,
+    /// The part of the memory that stays after all connections were closed, in percent.
+    kept: f64,
 }
 
 fn main() -> Outcome<()> {
@@ -82,6 +91,12 @@ async fn bench(count: usize) -> Outcome<()> {
             "ratio": null, "target": format!("at most {IDLE_MS_MAX} ms/min"),
             "pass": ours.idle_ms_per_minute <= IDLE_MS_MAX,
         },
+        {
+            "name": format!("memory of {count} closed connections that stays, after {} s", GIVEN_BACK.as_secs()),
+            "value": ours.kept, "unit": "%",
+            "peer": format!("{:.0} %, bare axum WebSocket", theirs.kept), "ratio": null,
+            "target": format!("at most {KEPT_MAX} %"), "pass": ours.kept <= KEPT_MAX,
+        },
     ]);
     println!("{rows}");
     Ok(())
@@ -102,9 +117,13 @@ async fn measure(program: Process, count: usize, manner: Manner) -> Outcome<Cost
     let ticks = server.processor_ticks()?.saturating_sub(ticks);
     // The kernel reports processor time in hundredths of a second.
     let idle_ms_per_minute = to_f64(ticks) * 10.0 * 60.0 / WATCH.as_secs_f64();
+    sockets.truncate(WARM_UP);
+    tokio::time::sleep(GIVEN_BACK).await;
+    let kept = server.resident_bytes()?.saturating_sub(before);
     Ok(Cost {
         bytes: to_f64(grown) / to_f64(u64::try_from(count)?),
         idle_ms_per_minute,
+        kept: 100.0 * to_f64(kept) / to_f64(grown),
     })
 }
 

