@@ -147,3 +147,23 @@ impl From<WireError> for SampanError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_app_can_mend_a_command_that_is_too_long_and_no_other() {
+        let too_long = WireError::TooLong {
+            limit: 5_120,
+            actual: 5_121,
+        };
+        let error = SampanError::from(too_long);
+        assert!(
+            matches!(&error, SampanError::InvalidArgument { reason } if reason.contains("5121")),
+            "{error}"
+        );
+        let error = SampanError::from(WireError::NotBase64);
+        assert!(matches!(error, SampanError::Internal { .. }), "{error}");
+    }
+}

@@ -173,6 +173,18 @@ mod tests {
         assert_eq!(unpadded, Err(WireError::NotBase64));
     }
 
+    #[test]
+    fn a_frame_has_as_many_bytes_as_its_message() {
+        for (frame, length) in [
+            (Frame::text(""), 0),
+            (Frame::binary(&[]), 0),
+            (Frame::text("船"), 3),
+            (Frame::binary(&[8, 14]), 2),
+        ] {
+            assert_eq!((frame.len(), frame.is_empty()), (length, length == 0));
+        }
+    }
+
     /// A message that is too long is not even decoded: its length is told, whatever the message says.
     #[test]
     fn a_message_beyond_its_limit_is_refused_before_it_is_read() {

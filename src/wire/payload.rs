@@ -108,6 +108,18 @@ mod tests {
     }
 
     #[test]
+    fn the_length_of_a_payload_is_counted_in_bytes() {
+        for (payload, length) in [
+            (Payload::Text(String::new()), 0),
+            (Payload::Binary(Vec::new()), 0),
+            (Payload::Text("船".into()), 3),
+            (Payload::Binary(vec![0, 255]), 2),
+        ] {
+            assert_eq!((payload.len(), payload.is_empty()), (length, length == 0));
+        }
+    }
+
+    #[test]
     fn bytes_in_the_text_of_a_patch_are_binary_content() {
         let payload = Payload::from_patch(Some(vec![0xff, 0xfe]), None);
         assert_eq!(payload, Some(Payload::Binary(vec![0xff, 0xfe])));

@@ -382,6 +382,90 @@ mod tests {
     }
 
     #[test]
+    fn a_query_names_the_parts_of_conversations_that_are_wanted() {
+        for (compact, last_messages, flag) in [
+            (false, false, 0),
+            (true, false, 1),
+            (false, true, 2),
+            (true, true, 3),
+        ] {
+            let query = ConversationQuery {
+                compact,
+                last_messages,
+                ..ConversationQuery::default()
+            };
+            assert_eq!(body(found(&query, 0, 20)).flag, Some(flag));
+        }
+        let part = Part {
+            sort: "name",
+            skip: 5,
+            limit: 7,
+        };
+        for (compact, flag) in [(false, 2), (true, 3)] {
+            let asked = body(find(&Json::from_value(&json!({"m": "ann"})), part, compact));
+            assert_eq!(condition(&asked), json!({"m": "ann"}));
+            assert_eq!(
+                (asked.sort.as_deref(), asked.flag),
+                (Some("name"), Some(flag))
+            );
+            assert_eq!((asked.skip, asked.limit), (Some(5), Some(7)));
+        }
+    }
+
+    /// A page between two times holds the messages of both; a page after a message does not hold that message.
+    #[test]
+    fn a_page_between_two_times_names_both_in_its_own_direction() {
+        let message = MessageId::new("m").unwrap();
+        let [since, middle, until] = [5, 6, 7].map(Timestamp::from_millis);
+        let page = |start, direction| {
+            let filter = HistoryFilter {
+                since: Some(since),
+                until: Some(until),
+                start,
+                content_type: Some(-1),
+                direction,
+                limit: 7,
+            };
+            match history_where(&id("c"), &filter) {
+                Command::Logs(body) => *body,
+                other => panic!("no page: {other:?}"),
+            }
+        };
+        let new = i32::from(logs_command::QueryDirection::New);
+        for (direction, named, first, last) in [
+            (HistoryDirection::Older, None, 7, 5),
+            (HistoryDirection::Newer, Some(new), 5, 7),
+        ] {
+            let first_page = page(None, direction);
+            assert_eq!((first_page.t, first_page.tt), (Some(first), Some(last)));
+            assert_eq!(
+                (first_page.t_included, first_page.tt_included),
+                (Some(true), Some(true))
+            );
+            assert_eq!(
+                (first_page.direction, first_page.lctype, first_page.limit),
+                (named, Some(-1), Some(7))
+            );
+            let next = page(Some((middle, &message)), direction);
+            assert_eq!((next.t, next.t_included), (Some(6), None));
+            assert_eq!((next.mid.as_deref(), next.tt), (Some("m"), Some(last)));
+        }
+        let open = HistoryFilter {
+            since: None,
+            until: None,
+            start: None,
+            content_type: None,
+            direction: HistoryDirection::Older,
+            limit: 7,
+        };
+        let Command::Logs(open) = history_where(&id("c"), &open) else {
+            panic!("no page");
+        };
+        assert_eq!((open.t, open.t_included), (None, None));
+        assert_eq!((open.tt, open.tt_included), (None, None));
+    }
+
+    #[test]
     fn conversations_are_asked_for_in_the_services_own_words() {
         let since = Timestamp::from_millis(0);
         let changed = body(list("ann", ListOrder::ByChange { since }, 50, 20));

@@ -385,6 +385,14 @@ mod tests {
     }
 
     #[test]
+    fn a_null_is_dropped_from_the_columns_of_the_protocol_and_kept_in_those_of_the_app() {
+        let row = json!({"objectId": "c", "name": null, "uniqueId": null, "c": 7, "x": null});
+        let columns = WireConversation::decode(row).unwrap().columns;
+        let expected = json!({"c": 7, "x": null});
+        assert_eq!(Value::Object(columns), expected);
+    }
+
+    #[test]
     fn a_date_is_read_in_each_form_the_service_has_used() {
         let at = |lm: Value| {
             let row = json!({"objectId": "c", "lm": lm});

@@ -62,15 +62,20 @@ impl Bytes {
     fn overwrite(&mut self, offset: usize, bytes: &[u8]) {
         let end = offset.saturating_add(bytes.len());
         self.length = self.length.max(end);
-        if offset >= self.held.len() && bytes.iter().all(|byte| *byte == 0) {
+        if offset >= self.held.len() && are_zeros(bytes) {
             return;
         }
-        if self.held.len() < end {
-            self.held.resize(end, 0);
-        }
+        self.hold(end);
         if let Some(place) = self.held.get_mut(offset..end) {
             place.copy_from_slice(bytes);
         }
+    }
+
+    /// Holds so many bytes at least.
+    fn hold(&mut self, length: usize) {
+        let missing = length.saturating_sub(self.held.len());
+        // Faster than `resize` in a build without optimisation, in which the tests run.
+        self.held.append(&mut vec![0; missing]);
     }
 
     /// Writes the first bytes of others.
@@ -92,9 +97,9 @@ impl Bytes {
     }
 
     fn to_vec(&self) -> Vec<u8> {
-        let mut all = Vec::with_capacity(self.length);
-        all.extend_from_slice(&self.held);
-        all.resize(self.length, 0);
+        let mut all = self.held.clone();
+        let zeros = self.length.saturating_sub(all.len());
+        all.append(&mut vec![0; zeros]);
         all
     }
 
@@ -103,14 +108,19 @@ impl Bytes {
         if offset >= self.length {
             return false;
         }
-        if self.held.len() <= offset {
-            self.held.resize(offset.saturating_add(1), 0);
-        }
+        self.hold(offset.saturating_add(1));
         if let Some(byte) = self.held.get_mut(offset) {
             *byte = !*byte;
         }
         true
     }
+}
+
+/// True if all bytes are 0. The comparison of blocks is fast in a build without optimisation as well.
+fn are_zeros(bytes: &[u8]) -> bool {
+    const ZEROS: [u8; 4_096] = [0; 4_096];
+    let mut blocks = bytes.chunks(ZEROS.len());
+    blocks.all(|block| ZEROS.starts_with(block))
 }
 
 /// A fault of the disk, and the operation that it hits.

@@ -328,6 +328,28 @@ mod tests {
         }
     }
 
+    /// Caches count what they hold by this number.
+    #[test]
+    fn a_pack_costs_more_than_the_bytes_that_it_holds() {
+        let pack = |records: usize| {
+            let slots = (0_i64..).take(records).map(|ms| Slot {
+                position: Position {
+                    sent_at: Timestamp::from_millis(ms),
+                    id: MessageId::new("m").unwrap(),
+                },
+                record: Bytes::from(vec![0; 1_000]),
+            });
+            Pack {
+                form: Form::Hot,
+                older: None,
+                slots: slots.collect(),
+            }
+        };
+        let (one, ten) = (pack(1).cost(), pack(10).cost());
+        assert!(one > 1_000 && ten > 10_000, "{one} {ten}");
+        assert!(ten < 20_000, "{ten}");
+    }
+
     #[test]
     fn a_pack_that_claims_to_be_huge_is_refused_before_it_is_expanded() {
         let mut payload = vec![SEALED | COMPRESSED];

@@ -94,6 +94,13 @@ fn paging_forwards_shows_the_same_timeline_as_paging_backwards() {
         }
     }
     assert_eq!(show(&seen), "? m1 m2 m3 ? m7 m8 ~echo");
+    // Five messages and an echo: there is more as long as one of them has no room.
+    for (limit, more) in [(4, true), (5, true), (6, false), (7, false)] {
+        let page = snapshot.page_after(number, None, limit).unwrap();
+        assert_eq!(page.more, more, "{limit}");
+        let page = snapshot.page_before(number, None, limit).unwrap();
+        assert_eq!(page.more, more, "{limit}");
+    }
     assert_eq!(seen, snapshot.page_before(number, None, 20).unwrap().items);
 }
 

@@ -381,3 +381,28 @@ pub struct ListCursor {
     /// Its number.
     pub number: ConversationNumber,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Caches count what they hold by this number.
+    #[test]
+    fn a_row_costs_more_than_the_texts_that_it_holds() {
+        let id = ConversationId::new("c").unwrap();
+        let empty = ConversationRow::unknown(id);
+        let large = ConversationRow {
+            name: Some("n".repeat(10_000)),
+            ..empty.clone()
+        };
+        let crowded = ConversationRow {
+            members: (0..100)
+                .map(|number| ClientId::new(format!("client {number}")).unwrap())
+                .collect(),
+            ..empty.clone()
+        };
+        assert!(empty.cost() > size_of::<ConversationRow>());
+        assert_eq!(large.cost(), empty.cost() + 10_000);
+        assert!(crowded.cost() > empty.cost() + 100 * "client 0".len());
+    }
+}

@@ -7,8 +7,8 @@ use crate::Limits;
 use crate::model::ConversationId;
 use crate::store::HistoryEnd;
 use crate::sync::HistoryFetched;
-use crate::wire::ServiceCode;
-use crate::wire::generated::CommandType;
+use crate::wire::generated::{CommandType, DirectCommand};
+use crate::wire::{Command, ServiceCode};
 
 /// Ann and ben in a room that both know, with a catch-up that ends soon.
 fn ann_with_a_room(seed: u64) -> (World, Device, ConversationId) {
@@ -309,4 +309,64 @@ fn what_was_evicted_is_no_part_of_what_a_live_message_continues_and_paging_back_
         }
     }
     assert_eq!(world.timeline(ann, &room), world.truth(&room));
+}
+
+/// A message that was accepted before this client went out may be pushed after the news of that; a message before it
+/// was perhaps not pushed.
+#[test]
+fn a_message_that_is_pushed_after_this_client_went_out_hides_none_before_it() {
+    let (mut world, ann, room) = ann_with_a_room(121);
+    world.post(&room, "ben", "one");
+    world.moment();
+    world.post_unheard(&room, "ben", "two");
+    world.post_unheard(&room, "ben", "three");
+    world.moment();
+    world.remove_member(&room, "ann");
+    world.moment();
+    let late = world.service.conversations[room.as_str()].messages[2].clone();
+    let late = DirectCommand {
+        cid: Some(room.as_str().to_owned()),
+        id: Some(late.id),
+        from_peer_id: Some(late.from),
+        timestamp: Some(late.at),
+        msg: Some(late.text),
+        conv_type: Some(1),
+        ..DirectCommand::default()
+    };
+    world.tell("ann", &Command::direct(late));
+    world.moment();
+    world.add_member(&room, "ann");
+    world.settle();
+    assert_eq!(world.timeline(ann, &room), world.truth(&room));
+}
+
+#[test]
+fn after_a_sign_in_that_missed_nothing_a_live_message_asks_for_no_history() {
+    let (mut world, ann, room) = ann_with_a_room(122);
+    world.post(&room, "ben", "one");
+    world.settle();
+    world.cut(ann);
+    world.settle();
+    world.service.pages = 0;
+    world.post(&room, "ben", "two");
+    world.settle();
+    assert_eq!(world.service.pages, 0);
+    assert_eq!(world.timeline(ann, &room), world.truth(&room));
+}
+
+/// After a restart an own message at the end is suspected once: it may have overtaken another's.
+#[test]
+fn an_own_message_at_the_end_is_suspected_by_one_restart_and_not_by_the_next() {
+    let (mut world, ann, room) = ann_with_a_room(123);
+    world.say(ann, &room, "one");
+    world.settle();
+    let mut restart = || {
+        world.service.pages = 0;
+        world.crash(ann);
+        world.connect(ann);
+        world.settle();
+        world.service.pages
+    };
+    restart();
+    assert_eq!(restart(), 0);
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 use super::world::{Device, Signer, World};
 use crate::model::{
     ClientId, ConversationId, ConversationState, NewConversation, OutboxState, SendFailure,
-    Uniqueness,
+    Timestamp, Uniqueness,
 };
 use crate::store::MembersChange;
 use crate::sync::request::{ChangeMembers, RequestError, RetryEntry};
-use crate::wire::ServiceCode;
-use crate::wire::generated::CommandType;
+use crate::wire::generated::{CommandType, ConvCommand};
+use crate::wire::{Command, Op, ServiceCode, iso};
 
 fn change(
     world: &mut World,
@@ -284,4 +284,48 @@ fn who_joins_where_she_is_already_keeps_what_is_unread() {
     assert!(world.outbox(ann).is_empty());
     assert_eq!(world.unread(ann, &room), (1, false));
     assert_eq!(world.timeline(ann, &room), ["ben: hello"]);
+}
+
+#[test]
+fn who_quits_and_joins_again_is_shown_no_hole_for_the_time_between() {
+    let mut world = World::seeded(11);
+    let [ann] = world.devices(["ann"]);
+    let room = world.found(&["ann", "ben"]);
+    world.settle();
+    world.post(&room, "ben", "one");
+    world.moment();
+    change(&mut world, ann, &room, MembersChange::Quit, &[]).unwrap();
+    world.settle();
+    world.post(&room, "ben", "two");
+    world.moment();
+    change(&mut world, ann, &room, MembersChange::Join, &[]).unwrap();
+    world.moment();
+    world.post(&room, "ben", "three");
+    world.settle();
+    assert_eq!(world.timeline(ann, &room), world.truth(&room));
+}
+
+#[test]
+fn members_that_come_and_go_are_shown_without_a_question_to_the_service() {
+    let mut world = World::seeded(12);
+    let [ann] = world.devices(["ann"]);
+    let room = world.found(&["ann", "ben"]);
+    world.settle();
+    world.service.queries = 0;
+    let told = |world: &World, members: &[&str]| ConvCommand {
+        cid: Some(room.as_str().to_owned()),
+        init_by: Some("ben".to_owned()),
+        m: members.iter().map(|it| (*it).to_owned()).collect(),
+        udate: Some(iso::format(Timestamp::from_millis(world.wall()))),
+        ..ConvCommand::default()
+    };
+    let joined = told(&world, &["cat", "dan"]);
+    world.tell("ann", &Command::conv(Op::MembersJoined, joined));
+    world.moment();
+    assert_eq!(shown(&world, ann, &room), ["ann", "ben", "cat", "dan"]);
+    let left = told(&world, &["cat"]);
+    world.tell("ann", &Command::conv(Op::MembersLeft, left));
+    world.moment();
+    assert_eq!(shown(&world, ann, &room), ["ann", "ben", "dan"]);
+    assert_eq!(world.service.queries, 0);
 }

@@ -101,3 +101,35 @@ fn missed_notifications_are_asked_for_again_where_the_connection_broke_before_th
     world.settle();
     assert!(known(&world) > before);
 }
+
+/// A change of one conversation says nothing about another.
+#[test]
+fn missed_notifications_tell_who_added_whom_in_which_conversation() {
+    let mut world = World::seeded(10);
+    let [ann] = world.devices(["ann"]);
+    let [first, second] = ["ben", "dan"].map(|other| world.found(&["ann", other]));
+    world.settle();
+    world.cut(ann);
+    world.settle();
+    world.notices(ann);
+    world.partition(ann);
+    world.settle();
+    world.add_member_quietly(&first, "cat");
+    world.add_member_quietly(&second, "eve");
+    let added = |room: &ConversationId, by: &str, member: &str| {
+        let body = ConvCommand {
+            cid: Some(room.as_str().to_owned()),
+            m: vec![member.to_owned()],
+            init_by: Some(by.to_owned()),
+            ..ConvCommand::default()
+        };
+        Envelope::new(Command::conv(Op::MembersJoined, body))
+    };
+    let told = vec![added(&first, "ben", "cat"), added(&second, "dan", "eve")];
+    world.missed = (Duration::ZERO, told);
+    world.repair(ann);
+    world.settle();
+    let mut notices = world.notices(ann);
+    notices.sort();
+    assert_eq!(notices, ["Joined by ben: cat", "Joined by dan: eve"]);
+}

@@ -2,8 +2,11 @@
 
 use super::world::{Device, World};
 use crate::Limits;
-use crate::model::{ConversationId, LocalId, MessageContent, NewMessage, Priority, SendOptions};
-use crate::sync::request::{Enqueued, RequestError, SendMessage};
+use crate::model::{
+    ConversationId, Json, LocalId, MessageContent, NewConversation, NewMessage, Priority,
+    SendOptions,
+};
+use crate::sync::request::{CreateConversation, Enqueued, RequestError, SendMessage};
 
 fn message(text: &str, options: SendOptions) -> NewMessage {
     NewMessage {
@@ -232,4 +235,39 @@ fn a_will_survives_offline_times_and_is_set_again_with_each_session() {
     };
     let sent = send(&mut world, ann, &room, "neither", both);
     assert!(matches!(sent, Err(RequestError::InvalidArgument { .. })));
+}
+
+#[test]
+fn a_push_that_is_no_object_and_attributes_that_are_too_deep_are_refused_at_the_call() {
+    let mut world = World::seeded(12);
+    let [ann] = world.devices(["ann"]);
+    let room = world.create(ann, &["ben"]);
+    let mut push = |value: serde_json::Value| {
+        let call = SendMessage {
+            conversation: room.clone(),
+            message: NewMessage {
+                push: Some(Json::from_value(&value)),
+                ..message("hello", SendOptions::default())
+            },
+        };
+        world.ask(ann, call).map(drop)
+    };
+    assert_eq!(push(serde_json::json!({"alert": "hello"})), Ok(()));
+    for wrong in [serde_json::json!([]), serde_json::json!("hello")] {
+        let refused = push(wrong);
+        assert!(matches!(refused, Err(RequestError::InvalidArgument { .. })));
+    }
+    let mut create = |levels: usize| {
+        let text = format!("{}1{}", "{\"a\":".repeat(levels), "}".repeat(levels));
+        let conversation = NewConversation {
+            attributes: Some(Json::parse(text).unwrap()),
+            ..NewConversation::default()
+        };
+        world
+            .ask(ann, CreateConversation { conversation })
+            .map(drop)
+    };
+    assert_eq!(create(31), Ok(()));
+    let refused = create(32);
+    assert!(matches!(refused, Err(RequestError::InvalidArgument { .. })));
 }

@@ -321,3 +321,44 @@ fn an_older_answer_about_an_attribute_does_not_override_a_newer_one() {
     assert_eq!(change(&mut world, 2, at - 1), json!({ "kettles": 3 }));
     assert_eq!(change(&mut world, 4, at + 1), json!({ "kettles": 4 }));
 }
+
+/// The service tells a silenced client alone first, and then all members.
+#[test]
+fn a_client_hears_of_its_own_silence_once() {
+    let mut world = World::seeded(212);
+    let [ann] = world.devices(["ann"]);
+    let room = world.found(&["ann", "ben", "cat"]);
+    world.settle();
+    world.notices(ann);
+    let silence = |op, members: &[&str]| {
+        let body = ConvCommand {
+            cid: Some(room.as_str().to_owned()),
+            init_by: Some("ben".to_owned()),
+            m: members.iter().map(|it| (*it).to_owned()).collect(),
+            ..ConvCommand::default()
+        };
+        Command::conv(op, body)
+    };
+    world.tell("ann", &silence(Op::Shutuped, &[]));
+    world.tell("ann", &silence(Op::MembersShutuped, &["ann", "cat"]));
+    world.moment();
+    assert_eq!(
+        world.notices(ann),
+        ["Silenced by ben: ann", "Silenced by ben: cat"]
+    );
+    // The next change is told again.
+    world.tell("ann", &silence(Op::MembersShutuped, &["ann"]));
+    world.moment();
+    assert_eq!(world.notices(ann), ["Silenced by ben: ann"]);
+}
+
+#[test]
+fn the_column_by_which_a_creation_is_found_again_is_no_affair_of_the_apps() {
+    let mut world = World::seeded(213);
+    let [ann, ben] = world.devices(["ann", "ben"]);
+    let room = world.create(ann, &["ben"]);
+    world.settle();
+    let id = world.service_id(ann, &room);
+    assert_eq!(world.info(ben, &id).columns, None);
+    assert_eq!(world.info(ann, &room).columns, None);
+}

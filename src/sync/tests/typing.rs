@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::world::World;
+use crate::model::{ConversationKind, NewConversation, Uniqueness};
 use crate::sync::SetTyping;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -57,5 +58,51 @@ fn somebody_who_is_not_heard_of_again_is_forgotten_after_six_seconds() {
     world.pass(5 * SECOND);
     assert_eq!(world.writers(ben), ["ann"]);
     world.pass(2 * SECOND);
+    assert!(world.writers(ben).is_empty());
+}
+
+/// In a chat room nobody is told who writes, and the service knows no conversation that is still to be made.
+#[test]
+fn where_nobody_is_told_nothing_is_sent() {
+    let mut world = World::seeded(73);
+    let [ann] = world.devices(["ann"]);
+    let club = NewConversation {
+        kind: ConversationKind::ChatRoom,
+        uniqueness: Uniqueness::Separate,
+        ..NewConversation::default()
+    };
+    let club = world.create_as(ann, club);
+    world.settle();
+    world.partition(ann);
+    world.moment();
+    let unmade = world.create(ann, &["ben"]);
+    world.repair(ann);
+    while !world.step_until_open(ann) {}
+    let before = world.sent_frames(ann);
+    for conversation in [club, unmade] {
+        let call = SetTyping {
+            conversation,
+            typing: true,
+        };
+        world.ask(ann, call).unwrap();
+        assert_eq!(world.sent_frames(ann), before);
+    }
+}
+
+#[test]
+fn without_a_connection_nobody_is_known_to_write() {
+    let mut world = World::seeded(74);
+    let [ann, ben] = world.devices(["ann", "ben"]);
+    let room = world.create(ann, &["ben"]);
+    world.settle();
+    let call = SetTyping {
+        conversation: room,
+        typing: true,
+    };
+    world.ask(ann, call).unwrap();
+    world.moment();
+    assert_eq!(world.writers(ben), ["ann"]);
+    world.partition(ben);
+    world.moment();
     assert!(world.writers(ben).is_empty());
 }

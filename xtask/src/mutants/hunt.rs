@@ -135,7 +135,8 @@ impl Tests {
     }
 
     /// The tests that could notice a defect, in batches: those that come by and are of the room and go to few
-    /// places first; all that are left at the end, if a thread without a test's name came by.
+    /// places first. If a thread without a test's name came by as well, the other tests of the room follow; the
+    /// tests of other rooms follow only if no test came by under its own name.
     fn batches(&self, number: u32, filter: &str) -> Vec<Vec<String>> {
         let Some(reach) = self.reach.get(&number) else {
             return Vec::new();
@@ -160,7 +161,10 @@ impl Tests {
                 .filter(others)
                 .cloned()
                 .partition::<Vec<_>, _>(|name| is_of_room(name));
-            batches.extend([near, far]);
+            batches.push(near);
+            if known.is_empty() {
+                batches.push(far);
+            }
         }
         batches.retain(|batch| !batch.is_empty());
         batches
@@ -298,6 +302,7 @@ mod tests {
     fn tests_that_come_by_run_and_those_of_the_room_first() {
         let mut of = tests("none", &["sync::a", "store::b", "store::c", "store::d"]);
         of.read_trace("1\tsync::a\n1\tstore::b\n1\tstore::c\n2\tstore::b\n3\tsome-thread\n");
+        of.read_trace("5\tstore::d\n5\tsome-thread\n");
         assert_eq!(
             of.batches(1, "store::"),
             [["store::c", "store::b", "sync::a"]]
@@ -306,6 +311,8 @@ mod tests {
         let all = of.batches(3, "store::");
         assert_eq!(all.concat().len(), 4, "a thread of nobody means anybody");
         assert!(of.batches(4, "store::").is_empty());
+        let near: &[&[&str]] = &[&["store::d"], &["store::b", "store::c"]];
+        assert_eq!(of.batches(5, "store::"), near, "sync::a is of another room");
     }
 
     #[test]

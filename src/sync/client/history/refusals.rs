@@ -54,6 +54,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_question_is_held_back_until_its_pause_is_over_and_not_longer() {
+        let mut refusals = Refusals::default();
+        assert!(!refusals.hold(Duration::ZERO));
+        refusals.bear(Duration::from_secs(1), ServiceCode::INTERNAL_ERROR);
+        let end = refusals.not_before();
+        assert_eq!(end, Duration::from_secs(6));
+        assert!(refusals.hold(end.saturating_sub(Duration::from_millis(1))));
+        assert!(!refusals.hold(end));
+    }
+
+    #[test]
     fn a_refusal_for_good_is_borne_a_few_times_and_one_for_now_always() {
         let mut refusals = Refusals::default();
         let borne = (0..20)

@@ -115,3 +115,77 @@ fn edited(message: Message, edit: PatchedMessage) -> Message {
         ..message
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{
+        ClientId, ConversationId, Mentions, MessageContent, MessageRef, MessageState,
+    };
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    fn plain(text: &str) -> MessageContent {
+        MessageContent::Plain { text: text.into() }
+    }
+
+    fn edit(edited_at: i64) -> PatchedMessage {
+        PatchedMessage {
+            message: MessageRef {
+                conversation: ConversationId::new("c").unwrap(),
+                sent_at: at(1),
+                id: MessageId::new("m").unwrap(),
+            },
+            sender: None,
+            content: plain("edited"),
+            mentions: Mentions::default(),
+            edited_at: at(edited_at),
+        }
+    }
+
+    fn message(edited_at: Option<i64>) -> Message {
+        Message {
+            conversation: ConversationId::new("c").unwrap(),
+            id: Some(MessageId::new("m").unwrap()),
+            local_id: None,
+            sender: ClientId::new("ben").unwrap(),
+            sent_at: at(1),
+            content: plain("as it came"),
+            mentions: Mentions::default(),
+            state: MessageState::Sent,
+            edited_at: edited_at.map(at),
+            transient: false,
+            change: None,
+        }
+    }
+
+    #[test]
+    fn an_edit_that_came_before_its_message_changes_it_unless_the_message_is_newer() {
+        for (came, edited_at, words) in [
+            (None, Some(5), "edited"),
+            (Some(4), Some(5), "edited"),
+            (Some(5), Some(5), "as it came"),
+            (Some(6), Some(6), "as it came"),
+        ] {
+            let mut early = EarlyEdits::default();
+            early.add(ConversationNumber(1), edit(5));
+            let shown = early.apply(message(came));
+            assert_eq!(shown.content.words(), Some(words), "{came:?}");
+            assert_eq!(shown.edited_at, edited_at.map(at));
+            assert_eq!(early.apply(message(None)), message(None), "it is used once");
+        }
+    }
+
+    #[test]
+    fn of_two_edits_that_came_early_the_later_one_counts() {
+        for order in [[5, 6], [6, 5]] {
+            let mut early = EarlyEdits::default();
+            for edited_at in order {
+                early.add(ConversationNumber(1), edit(edited_at));
+            }
+            assert_eq!(early.apply(message(None)).edited_at, Some(at(6)));
+        }
+    }
+}

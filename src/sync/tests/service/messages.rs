@@ -240,6 +240,12 @@ impl Service {
                 ((Some(order), _), true) => order.is_gt(),
                 ((Some(order), _), false) => order.is_lt(),
             })
+            .filter(|message| {
+                body.tt.is_none_or(|end| match message.at.cmp(&end) {
+                    order if order.is_eq() => body.tt_included == Some(true),
+                    order => order.is_lt() == newer,
+                })
+            })
             .collect();
         if newer {
             page.truncate(limit);

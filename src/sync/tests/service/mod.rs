@@ -86,6 +86,10 @@ pub(super) struct Service {
     pub(super) scripts: Vec<(Chooses, Command)>,
     /// How many edits and recalls came.
     pub(super) patches: usize,
+    /// How many queries for conversations came, also those that were left unanswered.
+    pub(super) queries: usize,
+    /// How many pages of history were asked for.
+    pub(super) pages: usize,
     /// When the last of them was made.
     last_patch: i64,
 }
@@ -163,6 +167,8 @@ impl Default for Service {
             watched: BTreeSet::new(),
             scripts: Vec::new(),
             patches: 0,
+            queries: 0,
+            pages: 0,
             last_patch: 0,
         }
     }
@@ -190,6 +196,9 @@ impl Service {
     }
 
     pub(super) fn handle(&mut self, now: i64, socket: Socket, request: Envelope) -> Outgoing {
+        if matches!(request.command, Command::Conv { op: Op::Query, .. }) {
+            self.queries += 1;
+        }
         if let Some((kind, code)) = self.refuses
             && request.command.kind() == kind
         {
@@ -272,7 +281,10 @@ impl Service {
             Command::Direct(body) => self.direct(now, socket, &client, &request, body),
             Command::Ack(body) => self.received(now, &client, body),
             Command::Read(body) => self.read(now, &client, body),
-            Command::Logs(body) => vec![reply(self.logs(&client, body))],
+            Command::Logs(body) => {
+                self.pages += 1;
+                vec![reply(self.logs(&client, body))]
+            }
             Command::Patch { body, .. } => self.patch(now, socket, &client, &request, body),
             Command::Conv { op, body } => self.conv(now, socket, &client, &request, *op, body),
             _ => Vec::new(),
@@ -374,7 +386,8 @@ impl Service {
         if let Some((cid, at)) = found {
             return vec![started(&cid, at, true)];
         }
-        let cid = self.fresh("c");
+        let is_temporary = body.temp_conv == Some(true);
+        let cid = self.fresh(if is_temporary { "_tmp:c" } else { "c" });
         let data = body.attr.as_ref().map(|attr| attr.data.as_str());
         let data: Value = data.map_or(Value::Null, |it| serde_json::from_str(it).unwrap());
         let is_chat_room = body.transient == Some(true);
@@ -414,8 +427,12 @@ impl Service {
         let data = body.r#where.as_ref().map_or("{}", |it| it.data.as_str());
         let condition: Value = serde_json::from_str(data).unwrap();
         let matching = self.conversations.iter();
+        // Temporary conversations are found by their ids alone, and no others by this field.
         let mut found: Vec<(&String, &Conversation)> = matching
-            .filter(|(cid, it)| it.matches(cid, &condition))
+            .filter(|(cid, it)| match cid.starts_with("_tmp:") {
+                true => body.temp_conv_ids.contains(cid),
+                false => body.temp_conv_ids.is_empty() && it.matches(cid, &condition),
+            })
             .collect();
         let key = body.sort.clone().unwrap_or_default();
         found.sort_by_key(|(cid, it)| {
