@@ -39,6 +39,11 @@ pub trait StoreWriter {
         false
     }
 
+    /// True if the store is over its budget, as [`crate::store::Writer::is_over_budget`].
+    fn is_over_budget(&self) -> bool {
+        false
+    }
+
     /// Does a little about the store's size, as [`crate::store::Writer::tend`] does.
     ///
     /// # Errors

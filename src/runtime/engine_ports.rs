@@ -105,6 +105,10 @@ impl StoreWriter for ClaimedWriter {
         self.writer.wants_tending()
     }
 
+    fn is_over_budget(&self) -> bool {
+        self.writer.is_over_budget()
+    }
+
     fn tend(&mut self, in_view: &[ConversationId]) -> Result<Tended, StoreError> {
         self.writer.tend(in_view)
     }

@@ -166,6 +166,13 @@ impl Writer {
         self.maintenance.is_wanted(&self.committer)
     }
 
+    /// True if the store is over its budget, and [`Writer::tend`] can help: it should not wait then. Cheap,
+    /// as [`Writer::wants_tending`].
+    #[must_use]
+    pub fn is_over_budget(&self) -> bool {
+        self.maintenance.is_over_budget(&self.committer)
+    }
+
     /// The most bytes that the store should take on disk; none for no limit.
     pub fn set_disk_budget(&mut self, bytes: Option<u64>) {
         self.committer.shared.set_budget(bytes);

@@ -47,6 +47,12 @@ const KINDS: &[Kind] = &[
         rounds: 200,
     },
     Kind {
+        name: "budget",
+        target: LIBRARY,
+        filter: "store::tests::torture::budget",
+        rounds: 20,
+    },
+    Kind {
         name: "engine",
         target: &["-p", "sampan", "--test", "it"],
         filter: "damage::",

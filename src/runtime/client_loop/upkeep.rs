@@ -13,6 +13,10 @@ use crate::store::{StoreError, Tended};
 /// The pause between two steps that make the store smaller: each takes some milliseconds, and calls wait for it.
 const TEND_PAUSE: Duration = Duration::from_millis(10);
 
+/// How many steps follow each other without a pause while the store is over its budget: messages come faster than
+/// steps with pauses make room.
+const HURRIED_STEPS: usize = 64;
+
 impl<C, W: StoreWriter> ClientLoop<C, W> {
     /// Makes the commits so far durable if it is time, and releases the acknowledgements that waited for that.
     pub(in crate::runtime) fn flush_if_due(
@@ -24,7 +28,9 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
                 if working.flush_at.is_some_and(|at| at <= now.elapsed) =>
             {
                 let after = self.flush()?;
-                if self.writer.wants_tending() {
+                if self.writer.is_over_budget() {
+                    self.tend_soon(now, Duration::ZERO);
+                } else if self.writer.wants_tending() {
                     self.tend_soon(now, TEND_AFTER);
                 }
                 Ok(after)
@@ -97,7 +103,13 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
         let was_wanted = self.writer.wants_compaction();
         let in_view: Vec<_> = self.wishes.focus.iter().cloned().collect();
         let before = self.store.seq();
-        let tended = self.writer.tend(&in_view);
+        let mut tended = self.writer.tend(&in_view);
+        for _ in 1..HURRIED_STEPS {
+            if tended != Ok(Tended::More) || !self.writer.is_over_budget() {
+                break;
+            }
+            tended = self.writer.tend(&in_view);
+        }
         if self.store.seq() != before {
             after.committed = Touched::Everything;
             after.seq = self.store.seq();

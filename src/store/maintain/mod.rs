@@ -27,7 +27,7 @@ use crate::store::format::record::CensusRecord;
 use crate::store::maintain::compact::{Compaction, CompactionStep, Swapped};
 use crate::store::maintain::evict::{Eviction, Evictor};
 use crate::store::maintain::seal_idle::IdleSealing;
-use crate::store::maintain::usage::{Census, Count, Need, need};
+use crate::store::maintain::usage::{Census, Count, Need, is_over, need};
 use crate::store::tree::location::Location;
 use crate::store::types::batch::CommitClass;
 use crate::store::write::commit::{Committer, WrittenSinceOpen};
@@ -85,6 +85,14 @@ impl MaintenanceState {
             }
             Err(_) => false,
         }
+    }
+
+    /// True if the tree's file is too large for the budget, and a step can help.
+    pub(crate) fn is_over_budget(&self, committer: &Committer) -> bool {
+        let Some(budget) = committer.shared.budget() else {
+            return false;
+        };
+        tree_bytes(committer).is_ok_and(|file| is_over(file, budget) && !self.has_given_up(file))
     }
 
     /// Makes the next steps compact the store, at any size.

@@ -222,11 +222,17 @@ fn beside(live: u64) -> u64 {
     FLOOR.saturating_add(live.min(FREE_MAX))
 }
 
+/// True if a tree of that size is too large for the budget: messages still come while room is made, so the last
+/// sixteenth is for them.
+pub(crate) const fn is_over(file: u64, budget: u64) -> bool {
+    file > budget - budget / 16
+}
+
 /// Decides the work on a tree that takes `file` bytes. A budget is kept with a quarter to spare. Without a
 /// budget a compaction must give back a quarter. Both keep compactions rare, because a compaction writes twice
 /// the live bytes.
 pub(crate) fn need(file: u64, census: Option<Census>, budget: Option<u64>) -> Need {
-    let over = budget.filter(|budget| file > *budget);
+    let over = budget.filter(|budget| is_over(file, *budget));
     if over.is_none() && file <= SMALL {
         return Need::Nothing;
     }
@@ -299,10 +305,12 @@ mod tests {
     #[test]
     fn over_the_budget_it_is_compacted_if_that_is_enough_and_else_old_messages_go() {
         let budget = Some(40 * MB);
+        // The last sixteenth of the budget is for what comes meanwhile.
         assert_eq!(
-            need(40 * MB, census(30 * MB, 40 * MB), budget),
+            need(37 * MB, census(30 * MB, 37 * MB), budget),
             Need::Nothing
         );
+        assert_eq!(need(38 * MB, None, budget), Need::Census);
         assert_eq!(need(41 * MB, None, budget), Need::Census);
         assert_eq!(
             need(41 * MB, census(15 * MB, 41 * MB), budget),

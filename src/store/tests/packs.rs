@@ -10,6 +10,7 @@ use crate::store::read::packs::PackHome;
 use crate::store::tree::Direction;
 use crate::store::types::position::HistoryStart;
 use crate::store::write::change::StoreChange;
+use crate::store::write::seal::HOT_MAX;
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
@@ -357,5 +358,31 @@ fn a_cut_at_any_operation_of_sealing_loses_nothing_and_repeats_nothing() {
         let kept = i64::try_from(shown.len()).unwrap() - 1;
         assert!(kept >= accepted, "operation {nth}: {kept} of {accepted}");
         assert_eq!(shown[1..], texts(0..kept), "operation {nth}");
+    }
+}
+
+/// A sealing of long texts holds few messages, and the texts come in many conversations: sealing keeps up all the same.
+#[test]
+fn long_texts_are_sealed_as_fast_as_they_come() {
+    let mut bench = Bench::new();
+    let ids = ["a", "b", "c", "d"];
+    let numbers = ids.map(|id| bench.conversation(id));
+    for from in (0..600).step_by(50) {
+        for number in numbers {
+            let mut overlay = Overlay::new(&bench.store);
+            for n in from..from + 50 {
+                let text = format!("{n} ").repeat(1_200);
+                let message = message("other", n, &text);
+                overlay.put_message(number, &message).unwrap();
+            }
+            let batch = overlay.into_batch();
+            bench.writer.commit(batch, CommitClass::Cache).unwrap();
+        }
+        let snapshot = bench.store.snapshot();
+        for number in numbers {
+            let hot = snapshot.row(number).unwrap().unwrap().held.hot;
+            // The last commit of another conversation sealed some of its own first.
+            assert!(hot <= HOT_MAX + 50, "{hot} hot messages of {number:?}");
+        }
     }
 }

@@ -276,22 +276,22 @@ impl Committer {
         }
     }
 
-    /// Seals older messages of conversations that have too many hot ones: about as many messages as
-    /// the commit brought, so that it keeps up and no commit takes long.
+    /// Seals older messages of conversations that have too many hot ones. It seals more messages than the commit brought, so that
+    /// it keeps up, and few more, so that no commit takes long. A sealing of long texts holds few messages.
     fn seal_some(&mut self, messages: usize) -> Result<(), StoreError> {
-        let mut sealings = Vec::new();
-        let mut unfinished = Vec::new();
-        for _ in 0..messages.div_ceil(SEALED_COUNT).saturating_add(1) {
-            let Some(number) = self.to_seal.pop_first() else {
-                break;
+        let (mut sealed, most) = (0, messages.saturating_add(SEALED_COUNT));
+        while sealed < most
+            && let Some(number) = self.to_seal.pop_first()
+        {
+            let Some(sealing) = sealing(&self.snapshot(None), number)? else {
+                continue;
             };
-            if let Some(sealing) = sealing(&self.snapshot(None), number)? {
-                unfinished.extend(sealing.more.then_some(number));
-                sealings.push((number, sealing));
+            sealed += sealing.messages.max(1);
+            if sealing.more {
+                self.to_seal.insert(number);
             }
+            self.put_sealed(vec![(number, sealing)]);
         }
-        self.to_seal.extend(unfinished);
-        self.put_sealed(sealings);
         Ok(())
     }
 

@@ -35,6 +35,8 @@ pub(crate) struct Sealing {
     pub(crate) packs: Vec<Vec<u8>>,
     /// The row, with its new count of hot messages.
     pub(crate) row: Option<Arc<ConversationRow>>,
+    /// How many messages are sealed.
+    pub(crate) messages: usize,
     /// True if the conversation still has more than enough hot messages.
     pub(crate) more: bool,
 }
@@ -63,7 +65,8 @@ pub(crate) fn sealing(
     let mut sealing = Sealing::default();
     let packs = leave_damaged(stored, packs, &mut sealing)?;
     let taken = run(&packs, hot.saturating_sub(HOT_KEPT));
-    let left = hot.saturating_sub(count(taken));
+    sealing.messages = count(taken);
+    let left = hot.saturating_sub(sealing.messages);
     seal_run(stored, number, taken, &mut sealing)?;
     row.held.hot = u32::try_from(left).unwrap_or(u32::MAX);
     sealing.more = !taken.is_empty() && row.held.hot >= HOT_MAX;

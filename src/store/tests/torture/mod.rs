@@ -2,6 +2,7 @@
 //!
 //! | file | what is done to the store |
 //! |---|---|
+//! | `budget.rs` | ten megabytes a round come into a store under a cap |
 //! | `kill.rs` | processes killed while they open, recover, write and seal |
 //! | `damage.rs` | files flipped, zeroed, cut, deleted, swapped, put back; one seed a case |
 //! | `spoil.rs` | the ways in which a file is spoilt |
@@ -13,6 +14,7 @@
 //! with `torture`, and fails at the end. `SAMPAN_TORTURE_ROUNDS` sets how many rounds,
 //! `SAMPAN_TORTURE_FROM` the first seed, so that one case can be run alone.
 
+mod budget;
 mod damage;
 mod fault;
 mod full;
