@@ -61,6 +61,7 @@ use self::online::watches::Watches;
 use self::outgoing::attribute::AttributeAsked;
 pub use self::outgoing::holds::ElapsedHolds;
 use self::outgoing::in_doubt::Search;
+use self::outgoing::lane::{cut_off, requeue};
 use self::outgoing::pace::Pace;
 use self::outgoing::read_marks::Reads;
 use self::outgoing::sender::Sender;
@@ -382,6 +383,7 @@ impl Client {
             }
             Delivery::Reply { tag, outcome } => self.answered(turn, tag, outcome),
             Delivery::Notified(envelope) => {
+                self.uploads.service_was_heard();
                 self.clock.observe(turn.now, envelope.server_ts);
                 self.notified(turn, envelope)
             }
@@ -395,6 +397,7 @@ impl Client {
         outcome: Result<Envelope, Unanswered>,
     ) -> Result<(), StoreError> {
         if let Ok(envelope) = &outcome {
+            self.uploads.service_was_heard();
             self.clock.observe(turn.now, envelope.server_ts);
         }
         let answer = Answer::of(outcome);
@@ -410,7 +413,7 @@ impl Client {
                 Purpose::ReadBarrier => self.reads_answered(turn, tag, &answer)?,
                 purpose => {
                     if let Some(entry) = purpose.entry() {
-                        self.entry_wants_session(turn, entry, *code, reason)?;
+                        self.entry_wants_session(turn, tag, entry, *code, reason)?;
                     }
                 }
             }
@@ -539,7 +542,7 @@ impl Client {
 
     fn requeue_interrupted(&mut self, turn: &mut Turn<'_, '_>) {
         for entry in std::mem::take(&mut self.interrupted) {
-            requeue(turn, entry);
+            cut_off(turn, entry);
         }
     }
 
@@ -585,14 +588,4 @@ impl Turn<'_, '_> {
     const fn elapsed(&self) -> Duration {
         self.now.elapsed
     }
-}
-
-/// Puts an entry that was in flight back into the queue.
-fn requeue(turn: &mut Turn<'_, '_>, entry: OutboxEntryId) {
-    // An entry that ended meanwhile is not there any more.
-    let _ = turn.overlay.update_entry(entry, |entry| {
-        if entry.state == OutboxState::InFlight {
-            entry.state = OutboxState::Queued;
-        }
-    });
 }

@@ -227,6 +227,7 @@ impl Client {
             SessionPhase::Closing => return self.close_answered(turn),
             _ => self.session.phase = SessionPhase::Unlinked,
         }
+        self.uploads_lose_connection(turn);
         self.forget_connection(turn)
     }
 

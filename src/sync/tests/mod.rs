@@ -28,6 +28,7 @@ mod schedules;
 mod service;
 mod session;
 mod stale_answers;
+mod tries;
 mod typing;
 mod uploads;
 mod verdicts;

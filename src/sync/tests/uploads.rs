@@ -274,6 +274,47 @@ fn tries_of_an_upload_begin_anew_when_its_bytes_have_arrived() {
     assert_eq!(world.said(ann, &room).len(), 1);
 }
 
+/// The time in which five tries of an upload bring nothing.
+const FIVE_TRIES: Duration = Duration::from_secs(45);
+
+#[test]
+fn tries_on_a_connection_that_proves_to_be_broken_are_taken_back() {
+    let mut world = World::seeded(83);
+    let [ann] = world.devices(["ann"]);
+    let room = world.create(ann, &["ben"]);
+    world.settle();
+    world.hold_uploads_up(1_000);
+    world.send_file(ann, &room, "one", None);
+    // The try right after the service came back counts: two of these and five others are less than eight.
+    for _ in 0..3 {
+        world.pass(FIVE_TRIES);
+        world.cut(ann);
+        world.moment();
+    }
+    assert_eq!(world.outbox(ann), ["Send queued"]);
+    world.service.files.troubles.clear();
+    world.settle();
+    assert_eq!(world.said(ann, &room).len(), 1);
+}
+
+#[test]
+fn tries_before_the_service_was_heard_count_although_the_connection_breaks_later() {
+    let mut world = World::seeded(84);
+    let [ann] = world.devices(["ann"]);
+    let room = world.create(ann, &["ben"]);
+    world.settle();
+    world.hold_uploads_up(8);
+    world.send_file(ann, &room, "one", None);
+    world.pass(FIVE_TRIES);
+    let id = world.service_id(ann, &room);
+    world.post(&id, "ben", "still here");
+    world.moment();
+    world.cut(ann);
+    world.settle();
+    let failed = world.outbox(ann);
+    assert!(failed[0].contains("Unreachable { tries: 8"), "{failed:?}");
+}
+
 #[test]
 fn an_edit_while_it_uploads_changes_the_words_or_takes_the_file_away() {
     let mut world = World::seeded(75);

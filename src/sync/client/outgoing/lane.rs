@@ -19,7 +19,7 @@ use crate::sync::client::outgoing::flight::{Doubt, FlightStep};
 use crate::sync::client::outgoing::pace::Pace;
 use crate::sync::client::outgoing::replies::name_answered;
 use crate::sync::client::outgoing::verdict::Verdict;
-use crate::sync::client::{Client, Purpose, Turn, requeue};
+use crate::sync::client::{Client, Purpose, Turn};
 use crate::sync::link::{RequestTag, Unanswered};
 use crate::wire::generated::AckCommand;
 use crate::wire::{Command, Envelope, ServiceCode};
@@ -299,8 +299,7 @@ impl Client {
             }
             Answer::Unanswered(Unanswered::ConnectionLost) => {
                 // A broken connection is not the entry's fault.
-                turn.overlay.update_entry(entry.id, take_try_back);
-                requeue(turn, entry.id);
+                cut_off(turn, entry.id);
                 Ok(())
             }
             Answer::Unanswered(Unanswered::TooLong) => {
@@ -391,15 +390,18 @@ impl Client {
     }
 
     /// The session has to be opened anew before an entry is sent again. One that was refused for that as
-    /// often as allowed fails: the next session would not help it either.
+    /// often as allowed fails: the next session would not help it either. A refusal of an earlier sending counts
+    /// for nothing.
     pub(in crate::sync::client) fn entry_wants_session(
         &mut self,
         turn: &mut Turn<'_, '_>,
+        tag: RequestTag,
         id: OutboxEntryId,
         code: ServiceCode,
         reason: &str,
     ) -> Result<(), StoreError> {
-        let Some(entry) = turn.overlay.snapshot().entry(id) else {
+        let entry = turn.overlay.snapshot().entry(id);
+        let Some(entry) = entry.filter(|_| self.sender.carries(tag, id)) else {
             return Ok(());
         };
         let doubted_before = self.sender.doubted_before(id);
@@ -410,6 +412,9 @@ impl Client {
                 it.tries += 1;
             }
         });
+        // The entry is not cut off together with the others: its try counts.
+        self.sender.release(&entry);
+        requeue(turn, id);
         if entry.tries < self.settings.limits.send_tries_max {
             return Ok(());
         }
@@ -424,12 +429,33 @@ impl Client {
         }
     }
 
-    /// The connection is gone: the entries in flight wait again, in doubt.
+    /// The connection or the session is gone: the entries in flight wait again, in doubt.
     pub(in crate::sync::client) fn requeue_in_flight(&mut self, turn: &mut Turn<'_, '_>) {
         for id in self.sender.forget_connection() {
-            requeue(turn, id);
+            cut_off(turn, id);
         }
     }
+}
+
+/// Puts an entry that was in flight back into the queue.
+pub(in crate::sync::client) fn requeue(turn: &mut Turn<'_, '_>, entry: OutboxEntryId) {
+    // An entry that ended meanwhile is not there any more.
+    let _ = turn.overlay.update_entry(entry, |entry| {
+        if entry.state == OutboxState::InFlight {
+            entry.state = OutboxState::Queued;
+        }
+    });
+}
+
+/// Puts an entry back into the queue whose connection, session or process ended before the answer. The sending
+/// counts for no try.
+pub(in crate::sync::client) fn cut_off(turn: &mut Turn<'_, '_>, entry: OutboxEntryId) {
+    turn.overlay.update_entry(entry, |entry| {
+        if entry.state == OutboxState::InFlight {
+            take_try_back(entry);
+            entry.state = OutboxState::Queued;
+        }
+    });
 }
 
 /// The sending counts for none: it did not leave, or its connection broke.

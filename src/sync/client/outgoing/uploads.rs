@@ -49,6 +49,8 @@ pub(in crate::sync::client) struct Uploads {
 struct Spooled {
     file: String,
     not_before: Duration,
+    /// Tries since the service was last heard. The connection may have been broken since then.
+    unproven: u32,
 }
 
 impl Uploads {
@@ -67,14 +69,23 @@ impl Uploads {
         let spooled = Spooled {
             file: file.to_owned(),
             not_before: Duration::ZERO,
+            unproven: 0,
         };
         self.files.insert(id, spooled);
+    }
+
+    /// The service spoke on the connection: the tries before that count.
+    pub(in crate::sync::client) fn service_was_heard(&mut self) {
+        for spooled in self.files.values_mut() {
+            spooled.unproven = 0;
+        }
     }
 
     /// The app has it tried again: no pause stands in the way.
     pub(in crate::sync::client) fn retry(&mut self, id: OutboxEntryId) {
         if let Some(spooled) = self.files.get_mut(&id) {
             spooled.not_before = Duration::ZERO;
+            spooled.unproven = 0;
         }
     }
 
@@ -343,16 +354,15 @@ impl Client {
     }
 
     /// The step is tried again after a pause. Tries count while there is a session only: a device without a
-    /// network is not the file's fault.
+    /// network is not the file's fault. Tries on a connection that proves to be broken are taken back.
     fn upload_later(
         &mut self,
         turn: &mut Turn<'_, '_>,
         entry: &Entry,
         reason: String,
     ) -> Result<(), StoreError> {
-        let tries = entry
-            .tries
-            .saturating_add(u32::from(self.session.is_open()));
+        let counted = u32::from(self.session.is_open());
+        let tries = entry.tries.saturating_add(counted);
         turn.overlay.update_entry(entry.id, |it| it.tries = tries);
         if tries >= self.settings.limits.send_tries_max {
             let failure = UploadFailure::Unreachable { tries, reason };
@@ -361,7 +371,24 @@ impl Client {
         let pause = PAUSES.longest(tries.saturating_sub(1));
         if let Some(spooled) = self.uploads.files.get_mut(&entry.id) {
             spooled.not_before = turn.elapsed().saturating_add(pause);
+            spooled.unproven = spooled.unproven.saturating_add(counted);
         }
         Ok(())
+    }
+
+    /// The connection broke. Nobody knows since when: tries after the service was last heard do not count, and no
+    /// pause after them stands in the way.
+    pub(in crate::sync::client) fn uploads_lose_connection(&mut self, turn: &mut Turn<'_, '_>) {
+        for (id, spooled) in &mut self.uploads.files {
+            let unproven = std::mem::take(&mut spooled.unproven);
+            if unproven > 0 {
+                spooled.not_before = Duration::ZERO;
+                turn.overlay.update_entry(*id, |it| {
+                    if it.state == OutboxState::Queued {
+                        it.tries = it.tries.saturating_sub(unproven);
+                    }
+                });
+            }
+        }
     }
 }
