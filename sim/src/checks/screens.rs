@@ -134,6 +134,9 @@ impl Screens {
             // A commit that was not told of yet may have touched anything.
             dirty = Dirty::Everything;
         }
+        for open in self.timelines.values_mut() {
+            open.mark(&dirty);
+        }
         let (view, rows) = &mut self.list;
         if let Err(error) = view.refresh(snapshot, &dirty, Reach::Offline) {
             self.dirty = Dirty::Everything;

@@ -172,6 +172,21 @@ impl Server {
 
     /// Everything the service holds.
     pub(crate) fn truth(&self) -> Result<Truth, Broken> {
+        self.truth_with(ALL)
+    }
+
+    /// The same, with the newest message of each conversation alone.
+    pub(crate) fn newest_truth(&self) -> Result<Truth, Broken> {
+        self.truth_with(1)
+    }
+
+    /// The same, without messages.
+    pub(crate) fn places(&self) -> Result<Truth, Broken> {
+        self.truth_with(0)
+    }
+
+    /// Everything, with so many of the newest messages of each conversation.
+    fn truth_with(&self, most: usize) -> Result<Truth, Broken> {
         let Some(storage) = self
             .core
             .as_ref()
@@ -186,7 +201,11 @@ impl Server {
             let id = conversation.id.clone();
             let members = ready(storage.members(&app, &id, ALL))??;
             let span = Span::default();
-            let messages = ready(storage.messages(&app, &id, &span, Order::OldestFirst, ALL))??;
+            let mut messages = match most {
+                0 => Vec::new(),
+                most => ready(storage.messages(&app, &id, &span, Order::NewestFirst, most))??,
+            };
+            messages.reverse();
             let members = members.into_iter().map(|it| (it.client.clone(), it));
             let held = Held {
                 members: members.collect(),

@@ -393,7 +393,7 @@ impl World {
     }
 
     fn fetch_conversations(&mut self, device: usize, pick: u64) -> Result<(), Broken> {
-        let truth = self.server.truth()?;
+        let truth = self.server.places()?;
         let ids: Vec<_> = truth.conversations.into_keys().collect();
         match nth(&ids, pick).cloned() {
             Some(id) => {

@@ -102,7 +102,7 @@ impl World {
 
     fn other_sends(&mut self, user: usize, pick: u64, calling: bool) -> Result<(), Broken> {
         let client = Self::user_name(user)?;
-        let truth = self.server.truth()?;
+        let truth = self.server.places()?;
         let Some(held) = nth(&truth.of(&client), pick).copied() else {
             return self.other_starts(user);
         };
@@ -112,7 +112,7 @@ impl World {
     /// Says something in a conversation whose members may change.
     fn other_speaks(&mut self, user: usize, pick: u64) -> Result<(), Broken> {
         let client = Self::user_name(user)?;
-        let truth = self.server.truth()?;
+        let truth = self.server.places()?;
         match changeable(&truth, &client, pick) {
             Some(held) => self.other_says_in(user, held, false),
             None => Ok(()),
@@ -178,7 +178,7 @@ impl World {
 
     fn other_reads(&mut self, user: usize, pick: u64) -> Result<(), Broken> {
         let client = Self::user_name(user)?;
-        let truth = self.server.truth()?;
+        let truth = self.server.newest_truth()?;
         let Some(held) = nth(&truth.of(&client), pick).copied() else {
             return Ok(());
         };
@@ -203,7 +203,7 @@ impl World {
         op: Op,
     ) -> Result<(), Broken> {
         let client = Self::user_name(user)?;
-        let truth = self.server.truth()?;
+        let truth = self.server.places()?;
         let Some(held) = changeable(&truth, &client, pick) else {
             return Ok(());
         };
@@ -217,7 +217,7 @@ impl World {
 
     fn other_renames(&mut self, user: usize, pick: u64) -> Result<(), Broken> {
         let client = Self::user_name(user)?;
-        let truth = self.server.truth()?;
+        let truth = self.server.places()?;
         let Some(held) = nth(&truth.of(&client), pick).copied() else {
             return Ok(());
         };

@@ -35,7 +35,7 @@ impl World {
 
     /// The app joins a conversation whose members may change.
     pub(super) fn join(&mut self, device: usize, pick: u64) -> Result<(), Broken> {
-        let truth = self.server.truth()?;
+        let truth = self.server.places()?;
         let open = truth.conversations.values();
         let open = open.filter(|held| held.conversation.unique_id.is_none());
         let ids: Vec<_> = open.map(|held| held.conversation.id.clone()).collect();

@@ -38,6 +38,10 @@ pub(crate) trait DiskFile: fmt::Debug + Send {
     fn length(&self) -> io::Result<u64>;
     /// Writes all of `bytes` at `offset`, growing the file as needed. Not durable yet.
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+    /// Writes so many zeros at `offset`, as [`DiskFile::write_at`] does.
+    fn write_zeros(&mut self, offset: u64, many: usize) -> io::Result<()> {
+        self.write_at(offset, &vec![0; many])
+    }
     /// Cuts the file off.
     fn truncate(&mut self, length: u64) -> io::Result<()>;
     /// Makes the written bytes durable.

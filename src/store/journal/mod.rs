@@ -271,9 +271,9 @@ impl Journal {
             .next_power_of_two();
         let length = usize::try_from(self.file.length()?).unwrap_or(usize::MAX);
         if length < wanted {
-            let zeros = vec![0; wanted.saturating_sub(length)];
-            self.file
-                .write_at(u64::try_from(length).unwrap_or(u64::MAX), &zeros)?;
+            let offset = u64::try_from(length).unwrap_or(u64::MAX);
+            let zeros = wanted.saturating_sub(length);
+            self.file.write_zeros(offset, zeros)?;
         }
         self.capacity = u64::try_from(length.max(wanted)).unwrap_or(u64::MAX);
         Ok(())

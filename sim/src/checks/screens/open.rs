@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use sampan::model::{ConversationId, ItemKey};
 use sampan::store::{Snapshot, StoreError};
 use sampan::views::{
-    Anchor, Message, Next, Reach, Side, TimelineEdge, TimelineItem, TimelineItemKind,
+    Anchor, Dirty, Message, Next, Reach, Side, TimelineEdge, TimelineItem, TimelineItemKind,
     TimelineOptions, TimelineStart, TimelineState, TimelineView, Wish,
 };
 
@@ -25,6 +25,8 @@ const STEPS_MAX: u32 = 10_000;
 pub(super) struct OpenTimeline {
     view: TimelineView,
     state: TimelineState,
+    /// True if the view has to read: its conversation was touched, or the user did something.
+    is_dirty: bool,
 }
 
 impl Default for OpenTimeline {
@@ -36,18 +38,32 @@ impl Default for OpenTimeline {
                 ..TimelineOptions::default()
             }),
             state: TimelineState::default(),
+            is_dirty: true,
         }
     }
 }
 
 impl OpenTimeline {
+    /// Notes which conversations were touched. A view that knows its conversation waits for that one alone, as in
+    /// an engine.
+    pub(super) fn mark(&mut self, dirty: &Dirty) {
+        self.is_dirty |= match (dirty, self.view.number()) {
+            (Dirty::These(touched), Some(number)) => touched.contains(&number),
+            (Dirty::Everything, _) | (_, None) => true,
+        };
+    }
+
     /// Takes the changes, as a collector does.
     pub(super) fn look(
         &mut self,
         snapshot: &Snapshot<'_>,
         id: &ConversationId,
     ) -> Result<(), StoreError> {
+        if !self.is_dirty {
+            return Ok(());
+        }
         self.view.refresh(snapshot, id, Reach::Offline)?;
+        self.is_dirty = false;
         if let Some(update) = self.view.update(self.state.version) {
             self.state.apply(update);
         }
@@ -81,6 +97,7 @@ impl OpenTimeline {
                 }
             }
         }
+        self.is_dirty = true;
         load(&mut self.view, snapshot, id)
     }
 
@@ -155,18 +172,31 @@ fn whole(snapshot: &Snapshot<'_>, id: &ConversationId) -> Result<TimelineState, 
     });
     let mut state = TimelineState::default();
     load(&mut view, snapshot, id)?;
+    take(&view, &mut state);
     for side in [Side::Older, Side::Newer] {
         let mut before = usize::MAX;
-        while before != state.items.len() {
+        // An edge at an end of the conversation says that nothing is behind it.
+        while before != state.items.len() && *edge(&state, side) != TimelineEdge::End {
             before = state.items.len();
             view.begin(side, 500);
             load(&mut view, snapshot, id)?;
-            if let Some(update) = view.update(state.version) {
-                state.apply(update);
-            }
+            take(&view, &mut state);
         }
     }
     Ok(state)
+}
+
+fn take(view: &TimelineView, state: &mut TimelineState) {
+    if let Some(update) = view.update(state.version) {
+        state.apply(update);
+    }
+}
+
+const fn edge(state: &TimelineState, side: Side) -> &TimelineEdge {
+    match side {
+        Side::Older => &state.older,
+        _ => &state.newer,
+    }
 }
 
 /// The items of a timeline: a message, or none where history is missing. The keys of gaps are each view's own.
