@@ -184,10 +184,17 @@ fn an_entry_that_breaks_cut_off_again_and_again_is_as_far_from_its_last_try_as_a
                 scene.world.moment();
             }
             scene.wait_for_flight(case, &what);
-            assert_eq!(scene.tries(case), Some((OutboxState::InFlight, 1)), "{what}");
+            assert_eq!(
+                scene.tries(case),
+                Some((OutboxState::InFlight, 1)),
+                "{what}"
+            );
             scene.world.pass(ONE_TIME_OUT);
             let after = scene.tries(case);
-            let waits = matches!(after, Some((OutboxState::Queued | OutboxState::InFlight, 1 | 2)));
+            let waits = matches!(
+                after,
+                Some((OutboxState::Queued | OutboxState::InFlight, 1 | 2))
+            );
             assert!(waits, "{what}: {after:?}");
             scene.world.service.refuses_when = None;
             scene.world.settle();

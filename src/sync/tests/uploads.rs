@@ -285,11 +285,13 @@ fn tries_on_a_connection_that_proves_to_be_broken_are_taken_back() {
     world.settle();
     world.hold_uploads_up(1_000);
     world.send_file(ann, &room, "one", None);
-    // The try right after the service came back counts: two of these and five others are less than eight.
-    for _ in 0..3 {
+    for round in 1..=3 {
         world.pass(FIVE_TRIES);
         world.cut(ann);
         world.moment();
+        // The try right after the service came back counts.
+        let entries = world.store(ann).snapshot().outbox();
+        assert!(entries[0].tries <= round, "{:?}", entries[0]);
     }
     assert_eq!(world.outbox(ann), ["Send queued"]);
     world.service.files.troubles.clear();

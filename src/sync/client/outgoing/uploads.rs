@@ -371,7 +371,7 @@ impl Client {
         let pause = PAUSES.longest(tries.saturating_sub(1));
         if let Some(spooled) = self.uploads.files.get_mut(&entry.id) {
             spooled.not_before = turn.elapsed().saturating_add(pause);
-            spooled.unproven = spooled.unproven.saturating_add(counted);
+            spooled.unproven += counted;
         }
         Ok(())
     }
@@ -385,7 +385,7 @@ impl Client {
                 spooled.not_before = Duration::ZERO;
                 turn.overlay.update_entry(*id, |it| {
                     if it.state == OutboxState::Queued {
-                        it.tries = it.tries.saturating_sub(unproven);
+                        it.tries -= unproven.min(it.tries);
                     }
                 });
             }
