@@ -25,7 +25,7 @@ const STEPS_MAX: u32 = 10_000;
 pub(super) struct OpenTimeline {
     view: TimelineView,
     state: TimelineState,
-    /// True if the view has to read: its conversation was touched, or the user did something.
+    /// True if the view has to read, because its conversation was touched.
     is_dirty: bool,
 }
 
@@ -59,14 +59,11 @@ impl OpenTimeline {
         snapshot: &Snapshot<'_>,
         id: &ConversationId,
     ) -> Result<(), StoreError> {
-        if !self.is_dirty {
-            return Ok(());
+        if self.is_dirty {
+            self.view.refresh(snapshot, id, Reach::Offline)?;
+            self.is_dirty = false;
         }
-        self.view.refresh(snapshot, id, Reach::Offline)?;
-        self.is_dirty = false;
-        if let Some(update) = self.view.update(self.state.version) {
-            self.state.apply(update);
-        }
+        take(&self.view, &mut self.state);
         Ok(())
     }
 
@@ -97,7 +94,6 @@ impl OpenTimeline {
                 }
             }
         }
-        self.is_dirty = true;
         load(&mut self.view, snapshot, id)
     }
 
