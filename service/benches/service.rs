@@ -113,12 +113,16 @@ async fn bench(plan: &Plan) -> Outcome<()> {
         processor_us,
         "µs",
     ));
-    // What earlier work left free in a process would hide the memory of new sessions.
+    // Memory that earlier work left free in a process would hide that of new sessions.
     service.kill()?;
     let had_peer = peer.is_some();
     drop(peer);
     let service = Server::start(common::service(&folder.path().join("idle")))?;
-    let peer = if had_peer { Ejabberd::start().await? } else { None };
+    let peer = if had_peer {
+        Ejabberd::start().await?
+    } else {
+        None
+    };
     idle(plan, &service, peer.as_ref(), &mut rows).await?;
     println!("{}", Value::Array(rows));
     Ok(())
