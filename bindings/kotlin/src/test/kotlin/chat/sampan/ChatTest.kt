@@ -159,7 +159,7 @@ class ChatTest {
         assertEquals(OfflineMode.UNREAD to PayloadEncoding.BINARY, config.offlineMode to config.payload)
         assertEquals(InsecureConnections.LOOPBACK_ONLY to TrustedRoots.Web, config.insecure to config.trust)
         assertEquals(listOf(16L shl 20, 256L shl 20), listOf(config.cacheBytes, config.fileCacheBytes).map { it.toLong() })
-        assertEquals(emptyList(), config.legacyFileFolders)
+        assertTrue(config.legacyFileFolders.isEmpty())
         assertEquals(listOf(null, null, null), listOf(config.inboxFolder, config.diskBudget, config.apiUrl))
         assertEquals("hush-hush-key", config.appKey.reveal)
         val options = ClientOptions(storeKey = HiddenText("hush-hush-store"))
