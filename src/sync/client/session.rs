@@ -4,7 +4,12 @@
 //! there. It sends `r`, so another device that took over meanwhile keeps its place, and the stored token, so no
 //! signature is needed.
 
+mod tokens;
+
 use std::time::Duration;
+
+use self::tokens::forget_token;
+pub(super) use self::tokens::valid_token;
 
 use super::answer::Answer;
 use super::{Client, Purpose, Signing, Turn};
@@ -21,14 +26,8 @@ use crate::wire::{Command, Envelope, Op, Retry, ServiceCode};
 /// acknowledged transient messages 8, partial failures 32, notifications without peer 128.
 const CAPABILITIES: i64 = 0x01 | 0x02 | 0x08 | 0x20 | 0x80;
 
-/// A token is not used in the last minute of its life: it could end on the way.
-const TOKEN_MARGIN: Duration = Duration::from_secs(60);
-
-/// A token is renewed when this part of its life is left.
-const RENEWED_IN_LAST: u32 = 10;
-
-/// The pauses after a renewal that failed for the time being.
-const RENEWALS: Backoff = Backoff::plain(Duration::from_secs(60), Duration::from_secs(3_600));
+/// A session that was open for so long ended for another reason than the failures before it.
+const STANDS: Duration = Duration::from_secs(60);
 
 /// The session's state and its data.
 #[derive(Debug, Default)]
@@ -39,8 +38,10 @@ pub(super) struct Session {
     claim: Claim,
     /// The permitted use of the stored token.
     token_use: TokenUse,
-    /// Openings that failed for the time being, since the last success.
+    /// Openings that failed for the time being, and sessions that were soon gone, since one that stood for a while.
     failures: u32,
+    /// The time at which the session was opened.
+    opened_at: Option<Duration>,
     /// Calls that wait for a fresh token.
     token_callers: Vec<Caller<Token>>,
     /// From when on the token is renewed, before it ends, as soon as something happens: a device that is idle is
@@ -98,6 +99,14 @@ enum TokenUse {
 impl Session {
     pub(super) const fn is_open(&self) -> bool {
         matches!(self.phase, SessionPhase::Open)
+    }
+
+    /// Failures before a session that stood for a while count no more.
+    fn forget_old_failures(&mut self, now: Duration) {
+        let opened_at = self.opened_at.take();
+        if opened_at.is_some_and(|at| now.saturating_sub(at) >= STANDS) {
+            self.failures = 0;
+        }
     }
 
     pub(super) fn state(&self) -> SessionState {
@@ -350,7 +359,7 @@ impl Client {
         self.session.phase = SessionPhase::Open;
         self.session.claim = Claim::Again;
         self.session.token_use = TokenUse::Allowed;
-        self.session.failures = 0;
+        self.session.opened_at = Some(turn.elapsed());
         self.store_token(turn, body);
         let opened_at = at.unwrap_or_else(|| self.clock.now(turn.now));
         turn.overlay.update_session(|row| {
@@ -365,23 +374,6 @@ impl Client {
         self.ask_for_room(turn)?;
         self.watch_again(turn);
         self.suspect_the_past(turn)
-    }
-
-    fn store_token(&mut self, turn: &mut Turn<'_, '_>, body: &SessionCommand) {
-        let Some(token) = body.st.clone() else {
-            return;
-        };
-        let seconds = u64::try_from(body.st_ttl.unwrap_or(0)).unwrap_or(0);
-        self.session.renewal_failures = 0;
-        self.session.renew_at = (seconds > 0).then(|| {
-            let life = Duration::from_secs(seconds);
-            turn.elapsed().saturating_add(life - life / RENEWED_IN_LAST)
-        });
-        let expires_at = turn.now.wall.saturating_add(Duration::from_secs(seconds));
-        turn.overlay.update_session(|row| {
-            row.token = Some(Secret::new(token));
-            row.token_expires_at = Some(expires_at);
-        });
     }
 
     fn open_refused(
@@ -463,11 +455,18 @@ impl Client {
         }
     }
 
-    /// A command was refused because the session is not open, though we thought it was.
+    /// A command was refused because the session is not open, though we thought it was. The first time it is opened
+    /// again at once.
     pub(super) fn session_required(&mut self, turn: &mut Turn<'_, '_>) -> Result<(), StoreError> {
         if self.session.is_open() {
             self.forget_connection(turn)?;
-            self.begin_open(turn);
+            self.session.forget_old_failures(turn.elapsed());
+            if self.session.failures > 0 {
+                self.wait_and_reopen(turn);
+            } else {
+                self.session.failures = 1;
+                self.begin_open(turn);
+            }
         }
         Ok(())
     }
@@ -476,6 +475,7 @@ impl Client {
     fn wait_and_reopen(&mut self, turn: &Turn<'_, '_>) {
         let limits = &self.settings.limits;
         let backoff = Backoff::spread(limits.backoff_first, limits.backoff_max);
+        self.session.forget_old_failures(turn.elapsed());
         let pause = backoff.pause(self.session.failures, &mut self.randomness);
         self.session.failures += 1;
         self.session.phase = SessionPhase::Waiting {
@@ -498,71 +498,6 @@ impl Client {
         Ok(())
     }
 
-    pub(super) fn fresh_token(&mut self, turn: &mut Turn<'_, '_>, caller: Caller<Token>) {
-        if let Some(token) = valid_token(turn) {
-            turn.step.reply(caller, Ok(Token { token }));
-            return;
-        }
-        if !self.session.is_open() {
-            turn.step.reply(caller, Err(RequestError::NotConnected));
-            return;
-        }
-        self.session.token_callers.push(caller);
-        if self.session.token_callers.len() == 1 {
-            self.renew_token(turn);
-        }
-    }
-
-    fn renew_token(&mut self, turn: &mut Turn<'_, '_>) {
-        // The service knows the session by its connection; the old token is sent even if expired.
-        let old = turn.overlay.snapshot().session().token.clone();
-        let body = SessionCommand {
-            st: old.map(|token| token.reveal().to_owned()),
-            ..SessionCommand::default()
-        };
-        let command = Command::session(Op::Refresh, body);
-        self.submit(turn, command, Purpose::RefreshToken);
-    }
-
-    pub(super) fn refresh_answered(&mut self, turn: &mut Turn<'_, '_>, answer: Answer) {
-        let refreshed = match &answer {
-            Answer::Said(Envelope {
-                command:
-                    Command::Session {
-                        op: Op::Refreshed,
-                        body,
-                    },
-                ..
-            }) if body.st.is_some() => Some(body.clone()),
-            _ => None,
-        };
-        let Some(body) = refreshed else {
-            // The next opening signs anew where a renewal is refused for good.
-            let is_for_good =
-                matches!(&answer, Answer::Refused { code, .. } if code.retry() != Retry::Later);
-            if !is_for_good && self.session.is_open() {
-                let pause = RENEWALS.longest(self.session.renewal_failures);
-                let failures = self.session.renewal_failures.saturating_add(1);
-                self.session.renewal_failures = failures;
-                self.session.renew_at = Some(turn.elapsed().saturating_add(pause));
-            }
-            self.fail_token_callers(turn, &answer.into_error());
-            return;
-        };
-        self.store_token(turn, &body);
-        let token = Secret::new(body.st.unwrap_or_default());
-        for caller in std::mem::take(&mut self.session.token_callers) {
-            let token = token.clone();
-            turn.step.reply(caller, Ok(Token { token }));
-        }
-    }
-
-    fn fail_token_callers(&mut self, turn: &mut Turn<'_, '_>, error: &RequestError) {
-        for caller in std::mem::take(&mut self.session.token_callers) {
-            turn.step.reply(caller, Err(error.clone()));
-        }
-    }
-
     /// Sends a command that is not answered.
     pub(super) fn tell(turn: &mut Turn<'_, '_>, command: Command) {
         turn.step.requests.push(LinkRequest {
@@ -570,20 +505,4 @@ impl Client {
             envelope: Envelope::new(command),
         });
     }
-}
-
-/// The stored token, while it is good by this device's clock.
-pub(super) fn valid_token(turn: &Turn<'_, '_>) -> Option<Secret> {
-    let snapshot = turn.overlay.snapshot();
-    let row = snapshot.session();
-    let good_until = row.token_expires_at?;
-    let wall = turn.now.wall.saturating_add(TOKEN_MARGIN);
-    row.token.clone().filter(|_| wall < good_until)
-}
-
-fn forget_token(turn: &mut Turn<'_, '_>) {
-    turn.overlay.update_session(|row| {
-        row.token = None;
-        row.token_expires_at = None;
-    });
 }

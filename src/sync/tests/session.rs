@@ -190,3 +190,30 @@ fn a_machine_with_nothing_to_do_asks_for_no_timer() {
     world.say(ann, &room, "later");
     assert!(world.is_asleep(ann));
 }
+
+/// A service that refuses a question for want of a session, each time, is asked again at growing intervals: the client does
+/// not open a session and ask in turns as fast as it can.
+#[test]
+fn a_session_that_is_soon_gone_is_opened_again_after_pauses_that_grow() {
+    let mut world = World::seeded(71);
+    let [ann] = world.devices(["ann"]);
+    world.create(ann, &["ben"]);
+    world.settle();
+    world.refuse(CommandType::Conv, ServiceCode::SESSION_REQUIRED);
+    world.partition(ann);
+    world.pass(Duration::from_secs(1));
+    world.repair(ann);
+    let before = world.service.queries;
+    world.pass(Duration::from_secs(600));
+    let asked = world.service.queries - before;
+    assert!((2..20).contains(&asked), "{asked} questions in ten minutes");
+    world.service.refuses = None;
+    world.pass(Duration::from_secs(400));
+    assert_eq!(world.session(ann), SessionState::Open);
+    // One that stood for a while and is gone is opened again at once.
+    world.service.forget_sessions();
+    let room = world.create(ann, &["ben"]);
+    world.say(ann, &room, "again");
+    world.pass(Duration::from_millis(900));
+    assert!(world.outbox(ann).is_empty(), "{:?}", world.outbox(ann));
+}

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::world::{Device, World};
 use crate::model::{ClientId, ConversationId, OutboxState};
 use crate::store::MembersChange;
+use crate::sync::FetchReceipts;
 use crate::sync::request::{ChangeMembers, Disconnect, SetName};
 use crate::wire::generated::{CommandType, SessionCommand};
 use crate::wire::{Command, Op, ServiceCode};
@@ -115,7 +116,10 @@ const BREAKS_OF: &[Break] = &[
         name: "the service has forgotten the session",
         happens: |scene| {
             scene.world.service.lose_sessions();
-            scene.world.say(scene.ann, &scene.elsewhere, "elsewhere");
+            // The answer to a question tells the client of it.
+            let conversation = scene.elsewhere.clone();
+            let question = FetchReceipts { conversation };
+            scene.world.call(scene.ann, question);
         },
     },
     Break {
