@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::world::{Device, World};
 use crate::Limits;
-use crate::model::ConversationId;
+use crate::model::{ClientId, ConversationId, ConversationKind, NewConversation, Uniqueness};
 use crate::store::HistoryEnd;
 use crate::sync::HistoryFetched;
 use crate::wire::generated::{CommandType, DirectCommand};
-use crate::wire::{Command, ServiceCode};
+use crate::wire::{Command, Op, ServiceCode};
 
 /// Ann and ben in a room that both know, with a catch-up that ends soon.
 fn ann_with_a_room(seed: u64) -> (World, Device, ConversationId) {
@@ -369,4 +369,37 @@ fn an_own_message_at_the_end_is_suspected_by_one_restart_and_not_by_the_next() {
     };
     restart();
     assert_eq!(restart(), 0);
+}
+
+/// No list names a temporary conversation, and the words of this client's other device are no unread ones: until the
+/// service has told of the conversation, a message that is said there continues nothing.
+#[test]
+fn words_of_another_device_in_a_temporary_conversation_are_not_joined_over() {
+    let mut world = World::seeded(141);
+    let [phone, tablet, ben] = world.devices(["ann", "ann", "ben"]);
+    let temporary = NewConversation {
+        kind: ConversationKind::Temporary,
+        members: vec![ClientId::new("ann").unwrap()],
+        uniqueness: Uniqueness::Separate,
+        ..NewConversation::default()
+    };
+    let room = world.create_as(ben, temporary);
+    world.settle();
+    let room = world.service_id(ben, &room);
+    assert!(room.is_temporary());
+    world.partition(tablet);
+    world.pass(Duration::from_secs(60));
+    world.say(phone, &room, "one");
+    world.say(phone, &room, "two");
+    world.settle();
+    let asks = |command: &Command| matches!(command, Command::Conv { op: Op::Query, body } if !body.temp_conv_ids.is_empty());
+    world.service.refuses_when = Some((asks, ServiceCode::INTERNAL_ERROR));
+    world.service.leaves_unanswered = true;
+    world.repair(tablet);
+    world.pass(Duration::from_secs(5));
+    world.say(tablet, &room, "three");
+    world.moment();
+    world.service.refuses_when = None;
+    world.settle();
+    check(&mut world, tablet, &room);
 }

@@ -40,6 +40,8 @@ pub(in crate::sync::client) struct Directory {
     /// `Yes` while a page of the list is on its way.
     listing_asked: Asked,
     wanted: BTreeSet<ConversationNumber>,
+    /// The temporary conversations of which the service told on this connection: the list names none.
+    told: BTreeSet<ConversationNumber>,
     wanted_asked: Asked,
     refusals: Refusals,
     /// The number of times that the list was begun again: a page that was asked for before counts no more.
@@ -112,6 +114,15 @@ impl Directory {
     /// True if every conversation that changed while this client was away is known.
     pub(in crate::sync::client) fn is_listed(&self) -> bool {
         self.listing == Listing::Complete
+    }
+
+    /// True if the service has told on this connection of whatever is new in a conversation.
+    pub(in crate::sync::client) fn has_told(
+        &self,
+        number: ConversationNumber,
+        id: &ConversationId,
+    ) -> bool {
+        self.is_listed() && (!id.is_temporary() || self.told.contains(&number))
     }
 
     /// True if the service refused to list the conversations that changed.
@@ -401,8 +412,13 @@ impl Client {
         };
         let mut found = Vec::new();
         for row in rows(&envelope) {
-            found.push(row.id.clone());
+            let id = row.id.clone();
             self.apply_row(turn, row, false)?;
+            if id.is_temporary() {
+                let number = turn.overlay.snapshot().number(&id)?;
+                self.directory.told.extend(number);
+            }
+            found.push(id);
         }
         for id in ids.iter().filter(|id| !found.contains(id)) {
             // The service does not show it to us: asking again would not help.

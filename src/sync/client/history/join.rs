@@ -197,7 +197,7 @@ impl Client {
         let Some(row) = turn.overlay.snapshot().conversation(number)? else {
             return Ok(position.clone());
         };
-        let reaches_present = self.reaches_present(&row);
+        let reaches_present = self.reaches_present(number, &row);
         let newest = row.history.newest().map(|span| span.to.clone());
         // The missing part is recorded before the message is: where nothing is held, the message's beginning is
         // missing too.
@@ -251,8 +251,8 @@ impl Client {
 
     /// True if the stored history of a conversation reaches the present: it was not behind when the service
     /// told the changed conversations. A conversation without stored messages must have none at the service.
-    fn reaches_present(&self, row: &ConversationRow) -> bool {
-        self.directory.is_listed()
+    fn reaches_present(&self, number: ConversationNumber, row: &ConversationRow) -> bool {
+        self.directory.has_told(number, &row.id)
             && row.history.end() == HistoryEnd::Current
             && row.kind != ConversationKind::ChatRoom
             && !row.is_closed()
