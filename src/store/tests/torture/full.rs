@@ -103,6 +103,7 @@ fn case(folder: &Path, seed: u64) -> Result<usize, String> {
         2_100 + dice.below(12_000)
     };
     let program = std::env::current_exe().unwrap();
+    let errors = tempfile::NamedTempFile::new().unwrap();
     let mut child = Command::new("sh")
         .arg("-c")
         .arg(format!(
@@ -114,7 +115,7 @@ fn case(folder: &Path, seed: u64) -> Result<usize, String> {
         .env(FOLDER, folder)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(errors.reopen().unwrap())
         .spawn()
         .map_err(|error| format!("no shell: {error}"))?;
     let mut promised = std::collections::BTreeSet::new();
@@ -135,8 +136,11 @@ fn case(folder: &Path, seed: u64) -> Result<usize, String> {
             _ => {}
         }
     }
-    child.wait().unwrap();
-    ended.map_err(|why| format!("{blocks} blocks: {why}"))?;
+    let exit = child.wait().unwrap();
+    ended.map_err(|why| {
+        let errors = std::fs::read_to_string(errors.path()).unwrap_or_default();
+        format!("{blocks} blocks: {why}; {exit}: {errors}")
+    })?;
     let opened = Store::open(&options(folder)).map_err(|error| error.to_string())?;
     let left = opened.store.snapshot().outbox().into_iter();
     let left: std::collections::BTreeSet<u64> = left.map(|entry| entry.id.0).collect();
