@@ -6,17 +6,13 @@
 //! | Objective-C | `Library/Caches/com.leancloud.caches/Files` | the file's object id, with or without an ending |
 //! | Android, Java | `<first 8 letters of the app id>avfile` in the cache folder | MD5 of the URL, in hex |
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use md5::{Digest, Md5};
 
-use super::writing::{checksum_of, hex};
+use super::writing::{checksum_of, hex, sum_of};
 use crate::model::MediaFile;
-
-/// The bytes that are read at a time.
-const CHUNK: usize = 64 * 1024;
 
 /// The file of a message in one of the folders. A file that has another size or checksum than the message says is
 /// passed over, as is a file that cannot be read.
@@ -63,21 +59,9 @@ fn is_it(path: &Path, file: &MediaFile) -> bool {
     let has_size = file.size.is_none_or(|size| size == found.len());
     let has_sum = || {
         let checksum = checksum_of(file);
-        checksum.is_none_or(|sum| sum_of(path).is_ok_and(|it| it.eq_ignore_ascii_case(&sum)))
+        checksum.is_none_or(|sum| sum_of(path, None).is_ok_and(|it| it.eq_ignore_ascii_case(&sum)))
     };
     found.is_file() && has_size && has_sum()
-}
-
-fn sum_of(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let (mut sum, mut bytes) = (Md5::new(), vec![0; CHUNK]);
-    loop {
-        let length = file.read(&mut bytes)?;
-        match bytes.get(..length) {
-            Some(read) if length > 0 => sum.update(read),
-            _ => return Ok(hex(&sum.finalize())),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The writing of a download: bytes are added to the unfinished file until it is whole.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use hyper::body::Bytes;
 use md5::{Digest, Md5};
@@ -86,7 +86,7 @@ impl Writing {
             return Ok(Written::Failed(DownloadFailure::AnotherFile { reason }));
         }
         if let Some(checksum) = &self.checksum
-            && !self.sum()?.eq_ignore_ascii_case(checksum)
+            && !sum_of(&self.entry.part(), self.key.as_ref())?.eq_ignore_ascii_case(checksum)
         {
             self.entry.discard()?;
             let reason = "its checksum is another".to_owned();
@@ -94,15 +94,16 @@ impl Writing {
         }
         Ok(Written::Whole(self.entry.complete()?))
     }
+}
 
-    fn sum(&self) -> io::Result<String> {
-        let mut reader = FileReader::open(&self.entry.part(), self.key.as_ref())?;
-        let mut sum = Md5::new();
-        while let Some(bytes) = reader.read_next()? {
-            sum.update(&bytes);
-        }
-        Ok(hex(&sum.finalize()))
+/// The checksum of a file.
+pub(super) fn sum_of(path: &Path, key: Option<&FileKey>) -> io::Result<String> {
+    let mut reader = FileReader::open(path, key)?;
+    let mut sum = Md5::new();
+    while let Some(bytes) = reader.read_next()? {
+        sum.update(&bytes);
     }
+    Ok(hex(&sum.finalize()))
 }
 
 /// Bytes as a checksum is written.

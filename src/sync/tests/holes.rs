@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::world::{Device, World};
 use crate::Limits;
-use crate::model::{ClientId, ConversationId, ConversationKind, NewConversation, Uniqueness};
+use crate::model::{ConversationId, ConversationKind};
 use crate::store::HistoryEnd;
 use crate::sync::HistoryFetched;
 use crate::wire::generated::{CommandType, DirectCommand};
@@ -377,15 +377,8 @@ fn an_own_message_at_the_end_is_suspected_by_one_restart_and_not_by_the_next() {
 fn words_of_another_device_in_a_temporary_conversation_are_not_joined_over() {
     let mut world = World::seeded(141);
     let [phone, tablet, ben] = world.devices(["ann", "ann", "ben"]);
-    let temporary = NewConversation {
-        kind: ConversationKind::Temporary,
-        members: vec![ClientId::new("ann").unwrap()],
-        uniqueness: Uniqueness::Separate,
-        ..NewConversation::default()
-    };
-    let room = world.create_as(ben, temporary);
+    let room = world.make_kind(ben, ConversationKind::Temporary, &["ann"]);
     world.settle();
-    let room = world.service_id(ben, &room);
     assert!(room.is_temporary());
     world.partition(tablet);
     world.pass(Duration::from_secs(60));

@@ -14,14 +14,6 @@ fn plain(text: &str) -> MessageContent {
     MessageContent::Plain { text: text.into() }
 }
 
-fn with_room(seed: u64) -> (World, Device, ConversationId) {
-    let mut world = World::seeded(seed);
-    let [ann] = world.devices(["ann"]);
-    let room = world.found(&["ann", "ben"]);
-    world.settle();
-    (world, ann, room)
-}
-
 /// Hands in a message that an extension of the app left.
 fn import(world: &mut World, device: Device, room: &ConversationId, text: &str) -> Imported {
     let dropped = Dropped {
@@ -45,7 +37,7 @@ fn import(world: &mut World, device: Device, room: &ConversationId, text: &str) 
 
 #[test]
 fn a_message_of_an_extension_is_sent_once_and_fails_where_the_conversation_was_left() {
-    let (mut world, ann, room) = with_room(151);
+    let (mut world, ann, room) = World::with_room(151);
     let taken = |imported| Imported {
         imported,
         left: Vec::new(),
@@ -70,7 +62,7 @@ fn a_message_of_an_extension_is_sent_once_and_fails_where_the_conversation_was_l
 
 #[test]
 fn a_draft_of_an_older_cache_waits_for_the_user_and_the_last_part_counts_the_import() {
-    let (mut world, ann, room) = with_room(152);
+    let (mut world, ann, room) = World::with_room(152);
     let part = |is_last| LegacyPart {
         teller: Teller::Swift,
         conversations: Vec::new(),
@@ -107,7 +99,7 @@ fn names_ben(command: &Command) -> bool {
 /// The service makes the conversation of peers with the first message, which names the receivers.
 #[test]
 fn the_first_message_to_peers_names_them() {
-    let (mut world, ann, _) = with_room(153);
+    let (mut world, ann, _) = World::with_room(153);
     let ids = |names: &[&str]| names.iter().map(|it| ClientId::new(it).unwrap()).collect();
     for wrong in [&[][..], &["ann"], &["a:b"]] {
         let refused = world.ask(ann, OpenPeers { peers: ids(wrong) });

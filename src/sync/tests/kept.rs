@@ -44,17 +44,9 @@ fn remove(
     world.ask(device, call)
 }
 
-fn with_room(seed: u64) -> (World, Device, ConversationId) {
-    let mut world = World::seeded(seed);
-    let [ann] = world.devices(["ann"]);
-    let room = world.found(&["ann", "ben"]);
-    world.settle();
-    (world, ann, room)
-}
-
 #[test]
 fn a_message_that_is_kept_as_failed_is_sent_when_it_is_retried() {
-    let (mut world, ann, room) = with_room(141);
+    let (mut world, ann, room) = World::with_room(141);
     for options in [
         SendOptions {
             transient: true,
@@ -81,7 +73,7 @@ fn a_message_that_is_kept_as_failed_is_sent_when_it_is_retried() {
 
 #[test]
 fn a_message_from_elsewhere_is_shown_between_gaps_until_history_is_read_around_it() {
-    let (mut world, ann, room) = with_room(142);
+    let (mut world, ann, room) = World::with_room(142);
     world.post(&room, "ben", "one");
     world.moment();
     world.partition(ann);
@@ -113,7 +105,7 @@ fn a_message_from_elsewhere_is_shown_between_gaps_until_history_is_read_around_i
 
 #[test]
 fn a_message_is_removed_from_this_device_alone_whatever_its_key() {
-    let (mut world, ann, room) = with_room(143);
+    let (mut world, ann, room) = World::with_room(143);
     let (_, first) = world.say(ann, &room, "one");
     world.say(ann, &room, "two");
     world.settle();
@@ -148,7 +140,7 @@ fn a_message_is_removed_from_this_device_alone_whatever_its_key() {
 
 #[test]
 fn a_message_on_its_way_is_not_removed_and_an_unsent_one_is_with_its_changes() {
-    let (mut world, ann, room) = with_room(144);
+    let (mut world, ann, room) = World::with_room(144);
     let (_, under_way) = world.say(ann, &room, "under way");
     let key = MessageKey::local(under_way);
     let answer = remove(&mut world, ann, &room, key.clone());
@@ -175,7 +167,7 @@ fn a_message_on_its_way_is_not_removed_and_an_unsent_one_is_with_its_changes() {
 
 #[test]
 fn notes_about_a_conversation_are_kept_and_an_empty_draft_is_none() {
-    let (mut world, ann, room) = with_room(145);
+    let (mut world, ann, room) = World::with_room(145);
     let mut note = |note: LocalNote| {
         let conversation = room.clone();
         let call = Note { conversation, note };
@@ -219,7 +211,7 @@ fn notes_about_a_conversation_are_kept_and_an_empty_draft_is_none() {
 
 #[test]
 fn a_message_from_elsewhere_of_the_same_millisecond_as_the_newest_leaves_no_hole() {
-    let (mut world, ann, room) = with_room(146);
+    let (mut world, ann, room) = World::with_room(146);
     world.service.granularity = 60_000;
     world.post(&room, "ben", "first");
     world.moment();

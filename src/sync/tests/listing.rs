@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::world::{Device, World};
-use crate::model::{ClientId, ConversationId, ConversationKind, NewConversation, Uniqueness};
+use crate::model::{ConversationId, ConversationKind};
 use crate::sync::{FetchConversations, RequestError};
 use crate::wire::{Command, Op, ServiceCode};
 
@@ -57,15 +57,7 @@ fn temporary_conversations_are_asked_for_apart_from_others() {
     let first = world.found(&["ann", "cat"]);
     world.moment();
     let second = world.found(&["ann", "dan"]);
-    let temporary = NewConversation {
-        kind: ConversationKind::Temporary,
-        members: vec![ClientId::new("ann").unwrap()],
-        uniqueness: Uniqueness::Separate,
-        ..NewConversation::default()
-    };
-    let temporary = world.create_as(ben, temporary);
-    world.moment();
-    let temporary = world.service_id(ben, &temporary);
+    let temporary = world.make_kind(ben, ConversationKind::Temporary, &["ann"]);
     assert!(temporary.is_temporary());
     leave_unanswered(&mut world, false);
     world.settle();

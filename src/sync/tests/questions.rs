@@ -6,7 +6,7 @@ use crate::Obstacle;
 use crate::model::query::ConversationQuery;
 use crate::model::{
     ClientId, ConversationId, ConversationKind, ConversationState, HistoryQuery, Json, LocalId,
-    MessageKey, NewConversation, Timestamp, Uniqueness,
+    MessageKey, Timestamp,
 };
 use crate::sync::{
     Call, ClientsFound, CountConversations, CountMembers, Counted, FindConversations, FindRooms,
@@ -172,17 +172,6 @@ fn a_question_about_history_that_cannot_be_answered_is_refused_with_its_reason()
     assert_eq!(offline, Err(RequestError::NotConnected));
 }
 
-fn make_chat_room(world: &mut World, device: Device) -> ConversationId {
-    let room = NewConversation {
-        kind: ConversationKind::ChatRoom,
-        uniqueness: Uniqueness::Separate,
-        ..NewConversation::default()
-    };
-    let room = world.create_as(device, room);
-    world.moment();
-    world.service_id(device, &room)
-}
-
 fn asks_for_fifty_inside(command: &Command) -> bool {
     matches!(command, Command::Conv { op: Op::Members, body } if body.limit == Some(50))
 }
@@ -197,7 +186,7 @@ const fn asks_for_the_number(command: &Command) -> bool {
 fn the_clients_inside_a_chat_room_are_asked_for_at_the_service() {
     let mut world = World::seeded(114);
     let [ann] = world.devices(["ann"]);
-    let room = make_chat_room(&mut world, ann);
+    let room = world.make_kind(ann, ConversationKind::ChatRoom, &[]);
     let inside = |conversation: &ConversationId| ListInside {
         conversation: conversation.clone(),
         limit: 70,
@@ -218,12 +207,7 @@ fn the_clients_inside_a_chat_room_are_asked_for_at_the_service() {
     let not_a_room = ask(&mut world, ann, inside(&group));
     let obstacle = Obstacle::KindDoesNotAllow;
     assert_eq!(not_a_room, Err(RequestError::NotPossible { obstacle }));
-    let unmade = NewConversation {
-        kind: ConversationKind::ChatRoom,
-        uniqueness: Uniqueness::Separate,
-        ..NewConversation::default()
-    };
-    let unmade = world.create_as(ann, unmade);
+    let unmade = world.create_kind(ann, ConversationKind::ChatRoom, &[]);
     let unmade = ask(&mut world, ann, inside(&unmade));
     assert_eq!(unmade, Err(RequestError::NotConnected));
     world.partition(ann);
@@ -236,7 +220,7 @@ fn the_clients_inside_a_chat_room_are_asked_for_at_the_service() {
 fn the_number_of_members_is_asked_for_at_the_service() {
     let mut world = World::seeded(115);
     let [ann] = world.devices(["ann"]);
-    let room = make_chat_room(&mut world, ann);
+    let room = world.make_kind(ann, ConversationKind::ChatRoom, &[]);
     let number = |conversation: &ConversationId| CountMembers {
         conversation: conversation.clone(),
     };

@@ -4,24 +4,12 @@ use serde_json::json;
 
 use super::world::{Device, World};
 use crate::model::{
-    AttributeChange, ClientId, ConversationId, ConversationKind, ConversationState, Json,
-    NewConversation, Timestamp, Uniqueness,
+    AttributeChange, ClientId, ConversationId, ConversationKind, ConversationState, Json, Timestamp,
 };
 use crate::store::MembersChange;
 use crate::sync::request::{ChangeAttribute, ChangeMembers, Done, MemberBan, RefreshBan};
 use crate::wire::generated::{BlacklistCommand, ConvCommand, JsonObjectMessage};
 use crate::wire::{Command, Op, iso};
-
-fn make_chat_room(world: &mut World, device: Device) -> ConversationId {
-    let room = NewConversation {
-        kind: ConversationKind::ChatRoom,
-        uniqueness: Uniqueness::Separate,
-        ..NewConversation::default()
-    };
-    let room = world.create_as(device, room);
-    world.moment();
-    world.service_id(device, &room)
-}
 
 fn quit(world: &mut World, device: Device, room: &ConversationId) {
     let request = ChangeMembers {
@@ -62,7 +50,7 @@ fn back_with_an_answer_on_its_way(
     device: Device,
     is_inside: bool,
 ) -> ConversationId {
-    let room = make_chat_room(world, device);
+    let room = world.make_kind(device, ConversationKind::ChatRoom, &[]);
     assert_eq!(world.row(device, &room).state, ConversationState::Live);
     world.partition(device);
     world.moment();
@@ -87,7 +75,7 @@ fn an_answer_about_a_chat_room_that_was_left_meanwhile_does_not_bring_the_client
     world.moment();
     assert_eq!(world.row(ann, &room).state, ConversationState::Left);
     // Nor does an answer about the room before put the client out of the one it entered since.
-    let second = make_chat_room(&mut world, ann);
+    let second = world.make_kind(ann, ConversationKind::ChatRoom, &[]);
     assert_eq!(world.row(ann, &second).state, ConversationState::Live);
     assert_eq!(world.row(ann, &room).state, ConversationState::Left);
 }
@@ -98,7 +86,7 @@ fn an_answer_about_the_chat_room_before_leaves_the_one_that_was_entered_meanwhil
     let [ann] = world.devices(["ann"]);
     let first = back_with_an_answer_on_its_way(&mut world, ann, true);
     let held = world.hold_back_frames(ann);
-    let second = make_chat_room(&mut world, ann);
+    let second = world.make_kind(ann, ConversationKind::ChatRoom, &[]);
     world.release_frames(held);
     world.moment();
     assert_eq!(world.row(ann, &first).state, ConversationState::Left);

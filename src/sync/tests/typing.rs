@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::world::World;
-use crate::model::{ConversationKind, NewConversation, Uniqueness};
+use crate::model::ConversationKind;
 use crate::sync::SetTyping;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -66,12 +66,7 @@ fn somebody_who_is_not_heard_of_again_is_forgotten_after_six_seconds() {
 fn where_nobody_is_told_nothing_is_sent() {
     let mut world = World::seeded(73);
     let [ann] = world.devices(["ann"]);
-    let club = NewConversation {
-        kind: ConversationKind::ChatRoom,
-        uniqueness: Uniqueness::Separate,
-        ..NewConversation::default()
-    };
-    let club = world.create_as(ann, club);
+    let club = world.create_kind(ann, ConversationKind::ChatRoom, &[]);
     world.settle();
     world.partition(ann);
     world.moment();

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{Device, World};
 use crate::model::{
-    ClientId, ConversationId, LocalId, MessageContent, MessageKey, NewConversation, NewMessage,
-    OutboxEntryId, Timestamp, Uniqueness,
+    ClientId, ConversationId, ConversationKind, LocalId, MessageContent, MessageKey,
+    NewConversation, NewMessage, OutboxEntryId, Timestamp, Uniqueness,
 };
 use crate::store::{Dropped, Intent, Position, ReadIntent};
 use crate::sync::{
@@ -77,6 +77,44 @@ impl World {
     ) -> ConversationId {
         let created = self.ask(device, CreateConversation { conversation });
         created.unwrap().conversation
+    }
+
+    /// A conversation of a kind, which the service does not know yet.
+    pub(in crate::sync::tests) fn create_kind(
+        &mut self,
+        device: Device,
+        kind: ConversationKind,
+        members: &[&str],
+    ) -> ConversationId {
+        let members = members.iter().map(|it| ClientId::new(*it).unwrap());
+        let conversation = NewConversation {
+            kind,
+            members: members.collect(),
+            uniqueness: Uniqueness::Separate,
+            ..NewConversation::default()
+        };
+        self.create_as(device, conversation)
+    }
+
+    /// A conversation of a kind, by the service's id.
+    pub(in crate::sync::tests) fn make_kind(
+        &mut self,
+        device: Device,
+        kind: ConversationKind,
+        members: &[&str],
+    ) -> ConversationId {
+        let made = self.create_kind(device, kind, members);
+        self.moment();
+        self.service_id(device, &made)
+    }
+
+    /// One device of ann, in a conversation that somebody else made.
+    pub(in crate::sync::tests) fn with_room(seed: u64) -> (Self, Device, ConversationId) {
+        let mut world = Self::seeded(seed);
+        let [ann] = world.devices(["ann"]);
+        let room = world.found(&["ann", "ben"]);
+        world.settle();
+        (world, ann, room)
     }
 
     pub(in crate::sync::tests) fn say(
