@@ -84,6 +84,8 @@ struct Working {
     flush_at: Option<Duration>,
     /// The time of the next work on the store's size.
     tend_at: Option<Duration>,
+    /// The messages that were committed since the store was last tended.
+    came: usize,
     /// They leave when everything written is on disk.
     acknowledgements: Vec<LinkRequest>,
 }
@@ -273,6 +275,7 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
         if let Some(batch) = working.batch.take().filter(|batch| !batch.is_empty()) {
             let class = batch.class();
             let touched = batch.touched();
+            working.came += batch.message_count();
             let commit = self.writer.commit(batch, class)?;
             committed = Touched::These(touched);
             let changes = commit.changes.into_iter();
@@ -448,6 +451,7 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
                 .writer
                 .wants_tending()
                 .then(|| now.elapsed + TEND_AFTER),
+            came: 0,
             acknowledgements: Vec::new(),
         }));
         self.imports.clear();

@@ -13,9 +13,12 @@ use crate::store::{StoreError, Tended};
 /// The pause between two steps that make the store smaller: each takes some milliseconds, and calls wait for it.
 const TEND_PAUSE: Duration = Duration::from_millis(10);
 
-/// How many steps follow each other without a pause while the store is over its budget: messages come faster than
-/// steps with pauses make room.
+/// How many steps follow each other without a pause while the store is over its budget and messages come faster than steps
+/// with pauses make room.
 const HURRIED_STEPS: usize = 64;
+
+/// So many messages between two steps come too fast for pauses.
+const MANY: usize = 8;
 
 impl<C, W: StoreWriter> ClientLoop<C, W> {
     /// Makes the commits so far durable if it is time, and releases the acknowledgements that waited for that.
@@ -100,11 +103,13 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
         if working.batch.is_some() || working.step.is_some() {
             return Ok(after);
         }
+        let hurries = std::mem::take(&mut working.came) >= MANY;
         let was_wanted = self.writer.wants_compaction();
         let in_view: Vec<_> = self.wishes.focus.iter().cloned().collect();
         let before = self.store.seq();
         let mut tended = self.writer.tend(&in_view);
-        for _ in 1..HURRIED_STEPS {
+        let steps = if hurries { HURRIED_STEPS } else { 1 };
+        for _ in 1..steps {
             if tended != Ok(Tended::More) || !self.writer.is_over_budget() {
                 break;
             }

@@ -67,6 +67,7 @@ fn is_it(path: &Path, file: &MediaFile) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Json;
 
     fn file(id: &str, url: &str) -> MediaFile {
         MediaFile {
@@ -124,5 +125,22 @@ mod tests {
             ..file("5f1", "u")
         };
         assert_eq!(find(&folders, &file), Some(folders[3].join("5f1")));
+    }
+
+    #[test]
+    fn a_file_with_another_checksum_is_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("5f1"), "whole").unwrap();
+        let folders = [folder.path().to_owned()];
+        let with_sum = |content: &str| {
+            let sum = hex(&Md5::digest(content)).to_uppercase();
+            let extra = serde_json::json!({ "metaData": { "_checksum": sum } });
+            MediaFile {
+                extra: Some(Json::parse(extra.to_string()).unwrap()),
+                ..file("5f1", "u")
+            }
+        };
+        assert_eq!(find(&folders, &with_sum("other")), None);
+        assert!(find(&folders, &with_sum("whole")).is_some());
     }
 }
